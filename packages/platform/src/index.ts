@@ -1,0 +1,2 @@
+export { type Clock, type Timer, systemClock } from './clock.ts'
+export { type Random, systemRandom } from './random.ts'
