@@ -15,6 +15,8 @@ export interface Clock {
   monotonicMs(): number
   /** Calls `run` once, `delayMs` milliseconds from now or later. Does not keep the process alive. */
   setTimer(delayMs: number, run: () => void): Timer
+  /** Calls `run` once, after the events that have already arrived have been handled. Cheaper than a timer. */
+  soon(run: () => void): void
   /** Resolves to true after `delayMs`, or to false at once when `signal` aborts. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<boolean>
 }
@@ -28,6 +30,7 @@ export const systemClock: Clock = {
     handle.unref()
     return { cancel: () => clearTimeout(handle) }
   },
+  soon: (run) => void setImmediate(run),
   sleep(delayMs, signal) {
     return new Promise((resolve) => {
       if (signal?.aborted) {
