@@ -1,0 +1,248 @@
+import type { Clock, Timer } from '@etcd-ts/platform'
+import {
+  type Entry,
+  LOCAL_APPEND_THREAD,
+  LOCAL_APPLY_THREAD,
+  type MemoryStorage,
+  type Message,
+  type RawNode,
+} from '@etcd-ts/raft'
+import type { Wal } from '@etcd-ts/wal'
+import type { Proposals } from '../propose/proposals.ts'
+import type { ReadIndex } from '../propose/read-index.ts'
+
+/** What the loop drives; the member plugs these in. */
+export interface RaftLoopPorts {
+  /** Applies committed entries in order, synchronously. */
+  apply(entries: readonly Entry[]): void
+  /** Hands messages to the peers; never blocks. */
+  send(messages: readonly Message[]): void
+  /** The leader (0n: none) or this member's role changed. */
+  leadershipChanged(leader: bigint, isLeader: boolean): void
+  /** Persistence failed or an invariant broke: the member must stop at once. */
+  fatal(error: unknown): void
+}
+
+export interface RaftLoopOptions {
+  readonly memberId: bigint
+  readonly node: RawNode
+  readonly storage: MemoryStorage
+  readonly wal: Wal
+  readonly clock: Clock
+  readonly heartbeatMs: number
+  readonly proposals: Proposals
+  readonly reads: ReadIndex
+  readonly ports: RaftLoopPorts
+}
+
+/** Big-endian 8-byte form of a read's request id: the context that raft carries along. */
+function readContext(requestId: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, Math.floor(requestId / 2 ** 32))
+  view.setUint32(4, requestId % 2 ** 32)
+  return bytes
+}
+
+function requestIdOf(context: Uint8Array): number {
+  const view = new DataView(context.buffer, context.byteOffset, context.byteLength)
+  return view.getUint32(0) * 2 ** 32 + view.getUint32(4)
+}
+
+/**
+ * Drives raft: everything that arrived in one turn of the event loop becomes one batch.
+ *
+ *     proposals of the turn -> one raft step -> one WAL write -> (fdatasync off this thread, shared by the
+ *     batches that arrive meanwhile) -> acknowledgement -> committed entries -> apply -> answers
+ *
+ * Raft runs with asynchronous storage writes: a message that promises durability is held back by its
+ * `responses` until the sync it promises, and new batches are accepted while a sync is running.
+ */
+export class RaftLoop {
+  readonly #options: RaftLoopOptions
+  readonly #node: RawNode
+  #batch: Entry[] = []
+  #batchIds: number[] = []
+  #scheduled = false
+  #stopped = false
+  #tickTimer: Timer | undefined
+  #leader = 0n
+  #isLeader = false
+  /** Set while the newest HardState (a commit index only) is not in the WAL yet; it rides with the next write. */
+  #hardStateUnsaved = false
+  appliedIndex: number
+
+  constructor(options: RaftLoopOptions, appliedIndex: number) {
+    this.#options = options
+    this.#node = options.node
+    this.appliedIndex = appliedIndex
+  }
+
+  get leader(): bigint {
+    return this.#leader
+  }
+
+  get isLeader(): boolean {
+    return this.#isLeader
+  }
+
+  get term(): number {
+    return this.#node.basicStatus().hardState.term
+  }
+
+  get committedIndex(): number {
+    return this.#node.basicStatus().hardState.commit
+  }
+
+  start(): void {
+    this.#armTick()
+    this.wake()
+  }
+
+  /** Stops at once; what was not acknowledged is not lost, only unanswered. */
+  stop(): void {
+    this.#stopped = true
+    this.#tickTimer?.cancel()
+  }
+
+  /** Writes the commit index that would otherwise ride with the next entries. */
+  saveCommit(): void {
+    if (this.#hardStateUnsaved) this.#options.wal.append(this.#node.basicStatus().hardState, [])
+    this.#hardStateUnsaved = false
+  }
+
+  /** Proposes `entry` with the turn's batch; `requestId`'s waiter fails if raft does not take it. */
+  propose(requestId: number, entry: Entry): void {
+    this.#batch.push(entry)
+    this.#batchIds.push(requestId)
+    this.wake()
+  }
+
+  /** Runs the loop once the events that have arrived are handled. */
+  wake(): void {
+    if (this.#scheduled || this.#stopped) return
+    this.#scheduled = true
+    this.#options.clock.soon(() => {
+      this.#scheduled = false
+      this.#turn()
+    })
+  }
+
+  /** Lets the only voter lead at once instead of after an election timeout. */
+  campaign(): void {
+    this.#node.campaign()
+    this.wake()
+  }
+
+  #armTick(): void {
+    this.#tickTimer = this.#options.clock.setTimer(this.#options.heartbeatMs, () => {
+      if (this.#stopped) return
+      this.#node.tick()
+      this.#armTick()
+      this.wake()
+    })
+  }
+
+  #turn(): void {
+    if (this.#stopped) return
+    try {
+      this.#proposeBatch()
+      const readId = this.#options.reads.startRound(this.#options.clock.monotonicMs())
+      if (readId !== undefined) this.#node.readIndex(readContext(readId))
+      this.#handleReady()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #proposeBatch(): void {
+    if (this.#batch.length === 0) return
+    const entries = this.#batch
+    const ids = this.#batchIds
+    // Without a leader proposals wait for one; the proposers' deadlines bound the wait.
+    if (this.#leader === 0n) return
+    this.#batch = []
+    this.#batchIds = []
+    const refused = this.#node.proposeEntries(entries)
+    if (refused !== undefined) for (const id of ids) this.#options.proposals.reject(id, refused)
+  }
+
+  #handleReady(): void {
+    const { reads, ports, memberId } = this.#options
+    while (this.#node.hasReady()) {
+      const ready = this.#node.ready()
+      if (ready.softState !== undefined) {
+        const { lead, raftState } = ready.softState
+        const isLeader = raftState === 'leader'
+        if (lead !== this.#leader || isLeader !== this.#isLeader) {
+          if (this.#leader !== 0n && lead !== this.#leader) reads.leaderChanged()
+          this.#leader = lead
+          this.#isLeader = isLeader
+          ports.leadershipChanged(lead, isLeader)
+          if (this.#batch.length > 0) this.wake()
+        }
+      }
+      const readState = ready.readStates.at(-1)
+      if (readState !== undefined) reads.confirm(requestIdOf(readState.requestCtx), readState.index, this.appliedIndex)
+      const outgoing: Message[] = []
+      for (const message of ready.messages) {
+        if (message.to === LOCAL_APPEND_THREAD) this.#append(message)
+        else if (message.to === LOCAL_APPLY_THREAD) this.#apply(message)
+        else if (message.to === memberId) this.#node.step(message)
+        else outgoing.push(message)
+      }
+      if (outgoing.length > 0) ports.send(outgoing)
+    }
+  }
+
+  /** Writes what raft wants on disk; its responses go out once that is durable. */
+  #append(message: Message): void {
+    const { storage, wal } = this.#options
+    const hasHardState = message.term !== 0 || message.vote !== 0n || message.commit !== 0
+    const hardState = { term: message.term, vote: message.vote, commit: message.commit }
+    const previousState = storage.initialState().hardState
+    if (hasHardState) storage.setHardState(hardState)
+    storage.append(message.entries)
+    const termOrVoteChanged = hasHardState && (hardState.term !== previousState.term || hardState.vote !== previousState.vote)
+    if (message.entries.length === 0 && !termOrVoteChanged) {
+      this.#hardStateUnsaved ||= hasHardState
+    } else {
+      wal.append(hasHardState || this.#hardStateUnsaved ? storage.initialState().hardState : undefined, message.entries)
+      this.#hardStateUnsaved = false
+    }
+    if (message.responses.length === 0) return
+    wal.sync().then(
+      () => this.#acknowledge(message.responses),
+      (error: unknown) => this.#fail(error),
+    )
+  }
+
+  #acknowledge(responses: readonly Message[]): void {
+    if (this.#stopped) return
+    try {
+      const outgoing: Message[] = []
+      for (const response of responses) {
+        if (response.to === this.#options.memberId) this.#node.step(response)
+        else outgoing.push(response)
+      }
+      if (outgoing.length > 0) this.#options.ports.send(outgoing)
+      this.#handleReady()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #apply(message: Message): void {
+    const { entries } = message
+    this.#options.ports.apply(entries)
+    this.appliedIndex = entries[entries.length - 1]?.index ?? this.appliedIndex
+    for (const response of message.responses) this.#node.step(response)
+    this.#options.reads.applied(this.appliedIndex)
+  }
+
+  #fail(error: unknown): void {
+    if (this.#stopped) return
+    this.stop()
+    this.#options.ports.fatal(error)
+  }
+}
