@@ -61,8 +61,7 @@ export interface Codec<Message, Init = Message> {
 }
 
 /** A codec whose message type does not matter here. */
-// oxlint-disable-next-line typescript/no-explicit-any -- a Codec is neither co- nor contravariant
-export type AnyCodec = Codec<any, any>
+export type AnyCodec = Codec<unknown, unknown>
 
 /** A method of a service. */
 export interface ServiceMethod {
