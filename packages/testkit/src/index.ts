@@ -1,1 +1,27 @@
-export {}
+export { type Fault, type FaultCall, FaultInjector } from './fault-injector.ts'
+export { OutputLog } from './output-log.ts'
+export { reservePort, reservePorts } from './ports.ts'
+export {
+  type ServerProgram,
+  findProgram,
+  ourCtlCommand,
+  ourServer,
+  realServer,
+  repositoryRoot,
+  sharedFolder,
+  skipWithout,
+} from './programs.ts'
+export { type Scope, freeAfter } from './scope.ts'
+export { SeededRandom } from './seeded-random.ts'
+export { type Exit, type ServerOptions, ServerProcess } from './server-process.ts'
+export { SimClock } from './sim-clock.ts'
+export { type LinkOptions, SimNetwork } from './sim-network.ts'
+export { makeTempDir } from './temp-dir.ts'
+export { type CallOptions, GrpcClient, GrpcError, type UnaryMethod, withoutHeader } from './grpc-client.ts'
+export { type HttpAnswer, HttpClient } from './http-client.ts'
+export { GrpcKvClient, JsonKvClient, type KvClient, type KvExchange } from './kv-clients.ts'
+export { withoutOpenChoices } from './kv-compare.ts'
+export { KvGenerator, type KvGeneratorOptions, type KvState } from './kv-generator.ts'
+export { KvModel, type KvModelOptions } from './kv-model.ts'
+export * from './kv-types.ts'
+export { decodeResult, encodeCall, fromBytes, kvMethods, toBytes } from './kv-wire.ts'
