@@ -23,9 +23,97 @@ import {
   writeVarint,
 } from '../wire.ts'
 
+export interface UserAddOptions {
+  /** The user cannot log in with a password, only with the CommonName of a client certificate. */
+  noPassword: boolean
+}
+/** `UserAddOptions` with every field optional. */
+export interface UserAddOptionsInit {
+  noPassword?: boolean | undefined
+}
+
+function newUserAddOptions(): UserAddOptions {
+  return { noPassword: false }
+}
+
+const numbersOfUserAddOptions: ReadonlySet<number> = new Set([1])
+function mergeUserAddOptions(
+  message: UserAddOptions,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 8:
+        message.noPassword = readBool(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('authpb.UserAddOptions', numbersOfUserAddOptions, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('authpb.UserAddOptions')
+}
+
+function sizeOfUserAddOptions(message: UserAddOptionsInit): number {
+  let size = 0
+  const noPassword = message.noPassword
+  if (noPassword !== undefined && noPassword) {
+    size += 1 + 1
+  }
+  return size
+}
+function writeUserAddOptions(message: UserAddOptionsInit, out: Uint8Array, at: number): number {
+  const noPassword = message.noPassword
+  if (noPassword !== undefined && noPassword) {
+    out[at++] = 8
+    out[at++] = 1
+  }
+  return at
+}
+
+export const UserAddOptions: Codec<UserAddOptions, UserAddOptionsInit> = {
+  name: 'authpb.UserAddOptions',
+  fields: [
+    { number: 1, name: 'no_password', property: 'noPassword', type: 'bool', kind: 'bool', label: 'singular' },
+  ],
+  create(init) {
+    if (init === undefined) return newUserAddOptions()
+    return { noPassword: init.noPassword ?? false }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newUserAddOptions()
+    mergeUserAddOptions(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeUserAddOptions,
+  encode(message) {
+    const bytes = allocate(sizeOfUserAddOptions(message))
+    writeUserAddOptions(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfUserAddOptions,
+  write: writeUserAddOptions,
+  toJson(message) {
+    return toJson(UserAddOptions, message)
+  },
+  fromJson(value) {
+    return fromJson(UserAddOptions, value)
+  },
+}
+
 export interface User {
   name: Uint8Array
+  /** bcrypt hash in its usual text form. */
   password: Uint8Array
+  /** Role names in ascending byte order. */
   roles: string[]
   options: UserAddOptions | undefined
 }
@@ -179,9 +267,11 @@ export const PermissionType = {
 /** A number that no name stands for is kept as it is. */
 export type PermissionType = (typeof PermissionType)[keyof typeof PermissionType]
 
+/** What a role may do with a range of keys. */
 export interface Permission {
   permType: PermissionType
   key: Uint8Array
+  /** Exclusive; empty means the single key, one zero byte no upper end. */
   rangeEnd: Uint8Array
 }
 /** `Permission` with every field optional. */
@@ -264,6 +354,7 @@ function writePermission(message: PermissionInit, out: Uint8Array, at: number): 
   return at
 }
 
+/** What a role may do with a range of keys. */
 export const Permission: Codec<Permission, PermissionInit> = {
   name: 'authpb.Permission',
   fields: [
@@ -306,6 +397,7 @@ export const Permission: Codec<Permission, PermissionInit> = {
 
 export interface Role {
   name: Uint8Array
+  /** In ascending order of key. */
   keyPermission: Permission[]
 }
 /** `Role` with every field optional. */
@@ -418,90 +510,5 @@ export const Role: Codec<Role, RoleInit> = {
   },
   fromJson(value) {
     return fromJson(Role, value)
-  },
-}
-
-export interface UserAddOptions {
-  noPassword: boolean
-}
-/** `UserAddOptions` with every field optional. */
-export interface UserAddOptionsInit {
-  noPassword?: boolean | undefined
-}
-
-function newUserAddOptions(): UserAddOptions {
-  return { noPassword: false }
-}
-
-const numbersOfUserAddOptions: ReadonlySet<number> = new Set([1])
-function mergeUserAddOptions(
-  message: UserAddOptions,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 8:
-        message.noPassword = readBool(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField('authpb.UserAddOptions', numbersOfUserAddOptions, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('authpb.UserAddOptions')
-}
-
-function sizeOfUserAddOptions(message: UserAddOptionsInit): number {
-  let size = 0
-  const noPassword = message.noPassword
-  if (noPassword !== undefined && noPassword) {
-    size += 1 + 1
-  }
-  return size
-}
-function writeUserAddOptions(message: UserAddOptionsInit, out: Uint8Array, at: number): number {
-  const noPassword = message.noPassword
-  if (noPassword !== undefined && noPassword) {
-    out[at++] = 8
-    out[at++] = 1
-  }
-  return at
-}
-
-export const UserAddOptions: Codec<UserAddOptions, UserAddOptionsInit> = {
-  name: 'authpb.UserAddOptions',
-  fields: [
-    { number: 1, name: 'no_password', property: 'noPassword', type: 'bool', kind: 'bool', label: 'singular' },
-  ],
-  create(init) {
-    if (init === undefined) return newUserAddOptions()
-    return { noPassword: init.noPassword ?? false }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newUserAddOptions()
-    mergeUserAddOptions(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeUserAddOptions,
-  encode(message) {
-    const bytes = allocate(sizeOfUserAddOptions(message))
-    writeUserAddOptions(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfUserAddOptions,
-  write: writeUserAddOptions,
-  toJson(message) {
-    return toJson(UserAddOptions, message)
-  },
-  fromJson(value) {
-    return fromJson(UserAddOptions, value)
   },
 }

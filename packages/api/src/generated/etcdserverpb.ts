@@ -35,29 +35,38 @@ import * as mvccpb from './mvccpb.ts'
 
 export const AlarmType = {
   NONE: 0,
+  /** The database is as large as its quota. */
   NOSPACE: 1,
+  /** A member's data differs from the others'. */
   CORRUPT: 2,
 } as const
 /** A number that no name stands for is kept as it is. */
 export type AlarmType = (typeof AlarmType)[keyof typeof AlarmType]
 
+/** A request of the v2 API. Release 3.5 also sends member attributes and the cluster version this way. */
 export interface Request {
   ID: bigint
+  /** PUT, POST, DELETE, QGET or SYNC. */
   Method: string
   Path: string
   Val: string
   Dir: boolean
+  /** Conditions; empty and 0 mean none. */
   PrevValue: string
   PrevIndex: bigint
+  /** Undefined: create or replace; true: must exist; false: must not. */
   PrevExist: boolean | undefined
+  /** Nanoseconds since 1970, 0 for never. */
   Expiration: bigint
   Wait: boolean
   Since: bigint
   Recursive: boolean
   Sorted: boolean
   Quorum: boolean
+  /** The proposer's clock in nanoseconds since 1970. */
   Time: bigint
   Stream: boolean
+  /** Only the expiry changes. */
   Refresh: boolean | undefined
 }
 /** `Request` with every field optional. */
@@ -286,6 +295,7 @@ function writeRequest(message: RequestInit, out: Uint8Array, at: number): number
   return at
 }
 
+/** A request of the v2 API. Release 3.5 also sends member attributes and the cluster version this way. */
 export const Request: Codec<Request, RequestInit> = {
   name: 'etcdserverpb.Request',
   fields: [
@@ -371,6 +381,7 @@ export const Request: Codec<Request, RequestInit> = {
   },
 }
 
+/** The first record of a WAL segment. */
 export interface Metadata {
   NodeID: bigint
   ClusterID: bigint
@@ -427,6 +438,7 @@ function writeMetadata(message: MetadataInit, out: Uint8Array, at: number): numb
   return at
 }
 
+/** The first record of a WAL segment. */
 export const Metadata: Codec<Metadata, MetadataInit> = {
   name: 'etcdserverpb.Metadata',
   fields: [
@@ -466,8 +478,11 @@ export const Metadata: Codec<Metadata, MetadataInit> = {
 }
 
 export interface RequestHeader {
+  /** Unique in the cluster; its proposer waits for it. */
   ID: bigint
+  /** Who asks, when authentication is on. */
   username: string
+  /** Revision of the auth store that the permission was checked at. */
   authRevision: number
 }
 /** `RequestHeader` with every field optional. */
@@ -590,7 +605,9 @@ export const RequestHeader: Codec<RequestHeader, RequestHeaderInit> = {
   },
 }
 
+/** The data of a log entry: the header and one request. */
 export interface InternalRaftRequest {
+  /** Unused: see header. */
   ID: bigint
   v2: Request | undefined
   range: RangeRequest | undefined
@@ -623,6 +640,7 @@ export interface InternalRaftRequest {
   clusterVersionSet: membershippb.ClusterVersionSetRequest | undefined
   clusterMemberAttrSet: membershippb.ClusterMemberAttrSetRequest | undefined
   downgradeInfoSet: membershippb.DowngradeInfoSetRequest | undefined
+  /** Release 3.6, its tests only. */
   downgradeVersionTest: DowngradeVersionTestRequest | undefined
 }
 /** `InternalRaftRequest` with every field optional. */
@@ -1414,6 +1432,7 @@ function writeInternalRaftRequest(message: InternalRaftRequestInit, out: Uint8Ar
   return at
 }
 
+/** The data of a log entry: the header and one request. */
 export const InternalRaftRequest: Codec<InternalRaftRequest, InternalRaftRequestInit> = {
   name: 'etcdserverpb.InternalRaftRequest',
   fields: [
@@ -1840,9 +1859,12 @@ export const EmptyResponse: Codec<EmptyResponse, EmptyResponseInit> = {
   },
 }
 
+/** AuthenticateRequest as it travels in the log: the serving member has checked the password already. */
 export interface InternalAuthenticateRequest {
   name: string
+  /** Left empty. */
   password: string
+  /** Random part of the token that every member registers. */
   simpleToken: string
 }
 /** `InternalAuthenticateRequest` with every field optional. */
@@ -1936,6 +1958,7 @@ function writeInternalAuthenticateRequest(
   return at
 }
 
+/** AuthenticateRequest as it travels in the log: the serving member has checked the password already. */
 export const InternalAuthenticateRequest: Codec<
   InternalAuthenticateRequest,
   InternalAuthenticateRequestInit
@@ -1978,9 +2001,109 @@ export const InternalAuthenticateRequest: Codec<
   },
 }
 
+export interface DowngradeVersionTestRequest {
+  ver: string
+}
+/** `DowngradeVersionTestRequest` with every field optional. */
+export interface DowngradeVersionTestRequestInit {
+  ver?: string | undefined
+}
+
+function newDowngradeVersionTestRequest(): DowngradeVersionTestRequest {
+  return { ver: '' }
+}
+
+const numbersOfDowngradeVersionTestRequest: ReadonlySet<number> = new Set([1])
+function mergeDowngradeVersionTestRequest(
+  message: DowngradeVersionTestRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10:
+        message.ver = readString(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField(
+          'etcdserverpb.DowngradeVersionTestRequest',
+          numbersOfDowngradeVersionTestRequest,
+          tag,
+          bytes,
+          at,
+          end,
+        )
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.DowngradeVersionTestRequest')
+}
+
+function sizeOfDowngradeVersionTestRequest(message: DowngradeVersionTestRequestInit): number {
+  let size = 0
+  const ver = message.ver
+  if (ver !== undefined && ver !== '') {
+    size += 1 + sizeOfPayload(utf8Length(ver))
+  }
+  return size
+}
+function writeDowngradeVersionTestRequest(
+  message: DowngradeVersionTestRequestInit,
+  out: Uint8Array,
+  at: number,
+): number {
+  const ver = message.ver
+  if (ver !== undefined && ver !== '') {
+    out[at++] = 10
+    at = writeString(out, at, ver)
+  }
+  return at
+}
+
+export const DowngradeVersionTestRequest: Codec<
+  DowngradeVersionTestRequest,
+  DowngradeVersionTestRequestInit
+> = {
+  name: 'etcdserverpb.DowngradeVersionTestRequest',
+  fields: [{ number: 1, name: 'ver', property: 'ver', type: 'string', kind: 'string', label: 'singular' }],
+  create(init) {
+    if (init === undefined) return newDowngradeVersionTestRequest()
+    return { ver: init.ver ?? '' }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newDowngradeVersionTestRequest()
+    mergeDowngradeVersionTestRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeDowngradeVersionTestRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfDowngradeVersionTestRequest(message))
+    writeDowngradeVersionTestRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfDowngradeVersionTestRequest,
+  write: writeDowngradeVersionTestRequest,
+  toJson(message) {
+    return toJson(DowngradeVersionTestRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(DowngradeVersionTestRequest, value)
+  },
+}
+
+/** Who answered, and when in the store's and in raft's time. */
 export interface ResponseHeader {
   clusterId: bigint
+  /** The member that the client is connected to. */
   memberId: bigint
+  /** The store's newest revision when the request was applied. */
   revision: number
   raftTerm: number
 }
@@ -2078,6 +2201,7 @@ function writeResponseHeader(message: ResponseHeaderInit, out: Uint8Array, at: n
   return at
 }
 
+/** Who answered, and when in the store's and in raft's time. */
 export const ResponseHeader: Codec<ResponseHeader, ResponseHeaderInit> = {
   name: 'etcdserverpb.ResponseHeader',
   fields: [
@@ -2140,6 +2264,7 @@ export const ResponseHeader: Codec<ResponseHeader, ResponseHeaderInit> = {
 }
 
 export const SortOrder = {
+  /** By the target, ascending, but cut to `limit` before sorting. */
   NONE: 0,
   ASCEND: 1,
   DESCEND: 2,
@@ -2160,13 +2285,19 @@ export type SortTarget = (typeof SortTarget)[keyof typeof SortTarget]
 export interface RangeRequest {
   key: Uint8Array
   rangeEnd: Uint8Array
+  /** Pairs at most; 0 or less for all. */
   limit: bigint
+  /** Revision to read at; 0 or less for the newest. */
   revision: bigint
   sortOrder: SortOrder
   sortTarget: SortTarget
+  /** Read what this member has, which may be old, instead of asking the leader first. */
   serializable: boolean
+  /** Leave the values out. */
   keysOnly: boolean
+  /** Leave the pairs out. */
   countOnly: boolean
+  /** Bounds of the pairs' revisions, inclusive; 0 for none. */
   minModRevision: bigint
   maxModRevision: bigint
   minCreateRevision: bigint
@@ -2516,7 +2647,9 @@ export const RangeRequest: Codec<RangeRequest, RangeRequestInit> = {
 export interface RangeResponse {
   header: ResponseHeader | undefined
   kvs: mvccpb.KeyValue[]
+  /** Whether `limit` cut pairs off. */
   more: boolean
+  /** Keys in the range, whatever limit and bounds left of them. */
   count: number
 }
 /** `RangeResponse` with every field optional. */
@@ -2689,11 +2822,113 @@ export const RangeResponse: Codec<RangeResponse, RangeResponseInit> = {
   },
 }
 
+/** A piece of a range; header, more and count come with the last one. */
+export interface RangeStreamResponse {
+  rangeResponse: RangeResponse | undefined
+}
+/** `RangeStreamResponse` with every field optional. */
+export interface RangeStreamResponseInit {
+  rangeResponse?: RangeResponseInit | undefined
+}
+
+function newRangeStreamResponse(): RangeStreamResponse {
+  return { rangeResponse: undefined }
+}
+
+const numbersOfRangeStreamResponse: ReadonlySet<number> = new Set([1])
+function mergeRangeStreamResponse(
+  message: RangeStreamResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.RangeStreamResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeRangeResponse((message.rangeResponse ??= newRangeResponse()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      default:
+        at = skipField('etcdserverpb.RangeStreamResponse', numbersOfRangeStreamResponse, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.RangeStreamResponse')
+}
+
+function sizeOfRangeStreamResponse(message: RangeStreamResponseInit): number {
+  let size = 0
+  const rangeResponse = message.rangeResponse
+  if (rangeResponse !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfRangeResponse(rangeResponse))
+  }
+  return size
+}
+function writeRangeStreamResponse(message: RangeStreamResponseInit, out: Uint8Array, at: number): number {
+  const rangeResponse = message.rangeResponse
+  if (rangeResponse !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfRangeResponse(rangeResponse))
+    at = writeRangeResponse(rangeResponse, out, at)
+  }
+  return at
+}
+
+/** A piece of a range; header, more and count come with the last one. */
+export const RangeStreamResponse: Codec<RangeStreamResponse, RangeStreamResponseInit> = {
+  name: 'etcdserverpb.RangeStreamResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'range_response',
+      property: 'rangeResponse',
+      type: 'etcdserverpb.RangeResponse',
+      kind: 'message',
+      label: 'singular',
+      codec: () => RangeResponse,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newRangeStreamResponse()
+    return { rangeResponse: init.rangeResponse && RangeResponse.create(init.rangeResponse) }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newRangeStreamResponse()
+    mergeRangeStreamResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeRangeStreamResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfRangeStreamResponse(message))
+    writeRangeStreamResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfRangeStreamResponse,
+  write: writeRangeStreamResponse,
+  toJson(message) {
+    return toJson(RangeStreamResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(RangeStreamResponse, value)
+  },
+}
+
 export interface PutRequest {
   key: Uint8Array
   value: Uint8Array
+  /** Lease that the key shall live by, 0 for none. */
   lease: bigint
+  /** Answer the pair that was there before. */
   prevKv: boolean
+  /** Keep the value, or the lease, that the key has. */
   ignoreValue: boolean
   ignoreLease: boolean
 }
@@ -3005,6 +3240,7 @@ export const PutResponse: Codec<PutResponse, PutResponseInit> = {
 export interface DeleteRangeRequest {
   key: Uint8Array
   rangeEnd: Uint8Array
+  /** Answer the pairs that were deleted. */
   prevKv: boolean
 }
 /** `DeleteRangeRequest` with every field optional. */
@@ -3121,6 +3357,7 @@ export const DeleteRangeRequest: Codec<DeleteRangeRequest, DeleteRangeRequestIni
 
 export interface DeleteRangeResponse {
   header: ResponseHeader | undefined
+  /** How many keys there were. */
   deleted: number
   prevKvs: mvccpb.KeyValue[]
 }
@@ -3278,6 +3515,7 @@ export const DeleteRangeResponse: Codec<DeleteRangeResponse, DeleteRangeResponse
   },
 }
 
+/** An operation of a transaction. */
 export interface RequestOp {
   request:
     | { case: 'requestRange'; value: RangeRequest }
@@ -3414,6 +3652,7 @@ function writeRequestOp(message: RequestOpInit, out: Uint8Array, at: number): nu
   return at
 }
 
+/** An operation of a transaction. */
 export const RequestOp: Codec<RequestOp, RequestOpInit> = {
   name: 'etcdserverpb.RequestOp',
   fields: [
@@ -3713,10 +3952,13 @@ export const CompareTarget = {
 /** A number that no name stands for is kept as it is. */
 export type CompareTarget = (typeof CompareTarget)[keyof typeof CompareTarget]
 
+/** A condition: what is stored, `result`, what is given here. */
 export interface Compare {
   result: CompareResult
+  /** What of the stored pair is compared. A missing key has 0 in everything but VALUE, which never holds. */
   target: CompareTarget
   key: Uint8Array
+  /** What it is compared with. */
   targetUnion:
     | { case: 'version'; value: bigint }
     | { case: 'createRevision'; value: bigint }
@@ -3724,6 +3966,7 @@ export interface Compare {
     | { case: 'value'; value: Uint8Array }
     | { case: 'lease'; value: bigint }
     | undefined
+  /** The condition must hold for every key of the range. */
   rangeEnd: Uint8Array
 }
 /** `Compare` with every field optional. */
@@ -3887,6 +4130,7 @@ function writeCompare(message: CompareInit, out: Uint8Array, at: number): number
   return at
 }
 
+/** A condition: what is stored, `result`, what is given here. */
 export const Compare: Codec<Compare, CompareInit> = {
   name: 'etcdserverpb.Compare',
   fields: [
@@ -3988,8 +4232,11 @@ export const Compare: Codec<Compare, CompareInit> = {
 }
 
 export interface TxnRequest {
+  /** Conditions, of which all must hold. */
   compare: Compare[]
+  /** Done when they hold. */
   success: RequestOp[]
+  /** Done when they do not. */
   failure: RequestOp[]
 }
 /** `TxnRequest` with every field optional. */
@@ -4165,7 +4412,9 @@ export const TxnRequest: Codec<TxnRequest, TxnRequestInit> = {
 
 export interface TxnResponse {
   header: ResponseHeader | undefined
+  /** Whether the conditions held. */
   succeeded: boolean
+  /** One for each operation that was done. */
   responses: ResponseOp[]
 }
 /** `TxnResponse` with every field optional. */
@@ -4316,6 +4565,7 @@ export const TxnResponse: Codec<TxnResponse, TxnResponseInit> = {
 
 export interface CompactionRequest {
   revision: bigint
+  /** Answer only when the space has been freed in the database. */
   physical: boolean
 }
 /** `CompactionRequest` with every field optional. */
@@ -4512,656 +4762,6 @@ export const CompactionResponse: Codec<CompactionResponse, CompactionResponseIni
   },
 }
 
-export interface HashRequest {}
-/** `HashRequest` with every field optional. */
-export interface HashRequestInit {}
-
-function newHashRequest(): HashRequest {
-  return {}
-}
-
-const numbersOfHashRequest: ReadonlySet<number> = new Set([])
-function mergeHashRequest(
-  message: HashRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      default:
-        at = skipField('etcdserverpb.HashRequest', numbersOfHashRequest, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.HashRequest')
-}
-
-function sizeOfHashRequest(_message: HashRequestInit): number {
-  return 0
-}
-function writeHashRequest(_message: HashRequestInit, _out: Uint8Array, at: number): number {
-  return at
-}
-
-export const HashRequest: Codec<HashRequest, HashRequestInit> = {
-  name: 'etcdserverpb.HashRequest',
-  fields: [],
-  create(_init) {
-    return newHashRequest()
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newHashRequest()
-    mergeHashRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeHashRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfHashRequest(message))
-    writeHashRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfHashRequest,
-  write: writeHashRequest,
-  toJson(message) {
-    return toJson(HashRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(HashRequest, value)
-  },
-}
-
-export interface HashKVRequest {
-  revision: bigint
-}
-/** `HashKVRequest` with every field optional. */
-export interface HashKVRequestInit {
-  revision?: bigint | undefined
-}
-
-function newHashKVRequest(): HashKVRequest {
-  return { revision: 0n }
-}
-
-const numbersOfHashKVRequest: ReadonlySet<number> = new Set([1])
-function mergeHashKVRequest(
-  message: HashKVRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 8:
-        message.revision = readInt64(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField('etcdserverpb.HashKVRequest', numbersOfHashKVRequest, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.HashKVRequest')
-}
-
-function sizeOfHashKVRequest(message: HashKVRequestInit): number {
-  let size = 0
-  const revision = message.revision
-  if (revision !== undefined && revision !== 0n) {
-    size += 1 + sizeOfVarint64(revision)
-  }
-  return size
-}
-function writeHashKVRequest(message: HashKVRequestInit, out: Uint8Array, at: number): number {
-  const revision = message.revision
-  if (revision !== undefined && revision !== 0n) {
-    out[at++] = 8
-    at = writeVarint64(out, at, revision)
-  }
-  return at
-}
-
-export const HashKVRequest: Codec<HashKVRequest, HashKVRequestInit> = {
-  name: 'etcdserverpb.HashKVRequest',
-  fields: [
-    { number: 1, name: 'revision', property: 'revision', type: 'int64', kind: 'int64', label: 'singular' },
-  ],
-  create(init) {
-    if (init === undefined) return newHashKVRequest()
-    return { revision: init.revision ?? 0n }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newHashKVRequest()
-    mergeHashKVRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeHashKVRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfHashKVRequest(message))
-    writeHashKVRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfHashKVRequest,
-  write: writeHashKVRequest,
-  toJson(message) {
-    return toJson(HashKVRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(HashKVRequest, value)
-  },
-}
-
-export interface HashKVResponse {
-  header: ResponseHeader | undefined
-  hash: number
-  compactRevision: number
-  hashRevision: number
-}
-/** `HashKVResponse` with every field optional. */
-export interface HashKVResponseInit {
-  header?: ResponseHeaderInit | undefined
-  hash?: number | undefined
-  compactRevision?: number | undefined
-  hashRevision?: number | undefined
-}
-
-function newHashKVResponse(): HashKVResponse {
-  return { header: undefined, hash: 0, compactRevision: 0, hashRevision: 0 }
-}
-
-const numbersOfHashKVResponse: ReadonlySet<number> = new Set([1, 2, 3, 4])
-function mergeHashKVResponse(
-  message: HashKVResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.HashKVResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      case 16:
-        message.hash = readUint32(bytes, at, end)
-        at = next
-        break
-      case 24:
-        message.compactRevision = readInt(bytes, at, end)
-        at = next
-        break
-      case 32:
-        message.hashRevision = readInt(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField('etcdserverpb.HashKVResponse', numbersOfHashKVResponse, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.HashKVResponse')
-}
-
-function sizeOfHashKVResponse(message: HashKVResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  const hash = message.hash
-  if (hash !== undefined && hash !== 0) {
-    size += 1 + sizeOfVarint(hash)
-  }
-  const compactRevision = message.compactRevision
-  if (compactRevision !== undefined && compactRevision !== 0) {
-    size += 1 + sizeOfVarint(compactRevision)
-  }
-  const hashRevision = message.hashRevision
-  if (hashRevision !== undefined && hashRevision !== 0) {
-    size += 1 + sizeOfVarint(hashRevision)
-  }
-  return size
-}
-function writeHashKVResponse(message: HashKVResponseInit, out: Uint8Array, at: number): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  const hash = message.hash
-  if (hash !== undefined && hash !== 0) {
-    out[at++] = 16
-    at = writeVarint(out, at, hash)
-  }
-  const compactRevision = message.compactRevision
-  if (compactRevision !== undefined && compactRevision !== 0) {
-    out[at++] = 24
-    at = writeVarint(out, at, compactRevision)
-  }
-  const hashRevision = message.hashRevision
-  if (hashRevision !== undefined && hashRevision !== 0) {
-    out[at++] = 32
-    at = writeVarint(out, at, hashRevision)
-  }
-  return at
-}
-
-export const HashKVResponse: Codec<HashKVResponse, HashKVResponseInit> = {
-  name: 'etcdserverpb.HashKVResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-    { number: 2, name: 'hash', property: 'hash', type: 'uint32', kind: 'uint32', label: 'singular' },
-    {
-      number: 3,
-      name: 'compact_revision',
-      property: 'compactRevision',
-      type: 'int64',
-      kind: 'int64',
-      label: 'singular',
-      counter: true,
-    },
-    {
-      number: 4,
-      name: 'hash_revision',
-      property: 'hashRevision',
-      type: 'int64',
-      kind: 'int64',
-      label: 'singular',
-      counter: true,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newHashKVResponse()
-    return {
-      header: init.header && ResponseHeader.create(init.header),
-      hash: init.hash ?? 0,
-      compactRevision: init.compactRevision ?? 0,
-      hashRevision: init.hashRevision ?? 0,
-    }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newHashKVResponse()
-    mergeHashKVResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeHashKVResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfHashKVResponse(message))
-    writeHashKVResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfHashKVResponse,
-  write: writeHashKVResponse,
-  toJson(message) {
-    return toJson(HashKVResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(HashKVResponse, value)
-  },
-}
-
-export interface HashResponse {
-  header: ResponseHeader | undefined
-  hash: number
-}
-/** `HashResponse` with every field optional. */
-export interface HashResponseInit {
-  header?: ResponseHeaderInit | undefined
-  hash?: number | undefined
-}
-
-function newHashResponse(): HashResponse {
-  return { header: undefined, hash: 0 }
-}
-
-const numbersOfHashResponse: ReadonlySet<number> = new Set([1, 2])
-function mergeHashResponse(
-  message: HashResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.HashResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      case 16:
-        message.hash = readUint32(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField('etcdserverpb.HashResponse', numbersOfHashResponse, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.HashResponse')
-}
-
-function sizeOfHashResponse(message: HashResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  const hash = message.hash
-  if (hash !== undefined && hash !== 0) {
-    size += 1 + sizeOfVarint(hash)
-  }
-  return size
-}
-function writeHashResponse(message: HashResponseInit, out: Uint8Array, at: number): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  const hash = message.hash
-  if (hash !== undefined && hash !== 0) {
-    out[at++] = 16
-    at = writeVarint(out, at, hash)
-  }
-  return at
-}
-
-export const HashResponse: Codec<HashResponse, HashResponseInit> = {
-  name: 'etcdserverpb.HashResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-    { number: 2, name: 'hash', property: 'hash', type: 'uint32', kind: 'uint32', label: 'singular' },
-  ],
-  create(init) {
-    if (init === undefined) return newHashResponse()
-    return { header: init.header && ResponseHeader.create(init.header), hash: init.hash ?? 0 }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newHashResponse()
-    mergeHashResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeHashResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfHashResponse(message))
-    writeHashResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfHashResponse,
-  write: writeHashResponse,
-  toJson(message) {
-    return toJson(HashResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(HashResponse, value)
-  },
-}
-
-export interface SnapshotRequest {}
-/** `SnapshotRequest` with every field optional. */
-export interface SnapshotRequestInit {}
-
-function newSnapshotRequest(): SnapshotRequest {
-  return {}
-}
-
-const numbersOfSnapshotRequest: ReadonlySet<number> = new Set([])
-function mergeSnapshotRequest(
-  message: SnapshotRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      default:
-        at = skipField('etcdserverpb.SnapshotRequest', numbersOfSnapshotRequest, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.SnapshotRequest')
-}
-
-function sizeOfSnapshotRequest(_message: SnapshotRequestInit): number {
-  return 0
-}
-function writeSnapshotRequest(_message: SnapshotRequestInit, _out: Uint8Array, at: number): number {
-  return at
-}
-
-export const SnapshotRequest: Codec<SnapshotRequest, SnapshotRequestInit> = {
-  name: 'etcdserverpb.SnapshotRequest',
-  fields: [],
-  create(_init) {
-    return newSnapshotRequest()
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newSnapshotRequest()
-    mergeSnapshotRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeSnapshotRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfSnapshotRequest(message))
-    writeSnapshotRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfSnapshotRequest,
-  write: writeSnapshotRequest,
-  toJson(message) {
-    return toJson(SnapshotRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(SnapshotRequest, value)
-  },
-}
-
-export interface SnapshotResponse {
-  header: ResponseHeader | undefined
-  remainingBytes: number
-  blob: Uint8Array
-  version: string
-}
-/** `SnapshotResponse` with every field optional. */
-export interface SnapshotResponseInit {
-  header?: ResponseHeaderInit | undefined
-  remainingBytes?: number | undefined
-  blob?: Uint8Array | undefined
-  version?: string | undefined
-}
-
-function newSnapshotResponse(): SnapshotResponse {
-  return { header: undefined, remainingBytes: 0, blob: EMPTY, version: '' }
-}
-
-const numbersOfSnapshotResponse: ReadonlySet<number> = new Set([1, 2, 3, 4])
-function mergeSnapshotResponse(
-  message: SnapshotResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.SnapshotResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      case 16:
-        message.remainingBytes = readUint(bytes, at, end)
-        at = next
-        break
-      case 26:
-        message.blob = readBytes(bytes, at, end)
-        at = next
-        break
-      case 34:
-        message.version = readString(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField('etcdserverpb.SnapshotResponse', numbersOfSnapshotResponse, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.SnapshotResponse')
-}
-
-function sizeOfSnapshotResponse(message: SnapshotResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  const remainingBytes = message.remainingBytes
-  if (remainingBytes !== undefined && remainingBytes !== 0) {
-    size += 1 + sizeOfVarint(remainingBytes)
-  }
-  const blob = message.blob
-  if (blob !== undefined && blob.length !== 0) {
-    size += 1 + sizeOfPayload(blob.length)
-  }
-  const version = message.version
-  if (version !== undefined && version !== '') {
-    size += 1 + sizeOfPayload(utf8Length(version))
-  }
-  return size
-}
-function writeSnapshotResponse(message: SnapshotResponseInit, out: Uint8Array, at: number): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  const remainingBytes = message.remainingBytes
-  if (remainingBytes !== undefined && remainingBytes !== 0) {
-    out[at++] = 16
-    at = writeVarint(out, at, remainingBytes)
-  }
-  const blob = message.blob
-  if (blob !== undefined && blob.length !== 0) {
-    out[at++] = 26
-    at = writeBytes(out, at, blob)
-  }
-  const version = message.version
-  if (version !== undefined && version !== '') {
-    out[at++] = 34
-    at = writeString(out, at, version)
-  }
-  return at
-}
-
-export const SnapshotResponse: Codec<SnapshotResponse, SnapshotResponseInit> = {
-  name: 'etcdserverpb.SnapshotResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-    {
-      number: 2,
-      name: 'remaining_bytes',
-      property: 'remainingBytes',
-      type: 'uint64',
-      kind: 'uint64',
-      label: 'singular',
-      counter: true,
-    },
-    { number: 3, name: 'blob', property: 'blob', type: 'bytes', kind: 'bytes', label: 'singular' },
-    { number: 4, name: 'version', property: 'version', type: 'string', kind: 'string', label: 'singular' },
-  ],
-  create(init) {
-    if (init === undefined) return newSnapshotResponse()
-    return {
-      header: init.header && ResponseHeader.create(init.header),
-      remainingBytes: init.remainingBytes ?? 0,
-      blob: init.blob ?? EMPTY,
-      version: init.version ?? '',
-    }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newSnapshotResponse()
-    mergeSnapshotResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeSnapshotResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfSnapshotResponse(message))
-    writeSnapshotResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfSnapshotResponse,
-  write: writeSnapshotResponse,
-  toJson(message) {
-    return toJson(SnapshotResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(SnapshotResponse, value)
-  },
-}
-
 export interface WatchRequest {
   requestUnion:
     | { case: 'createRequest'; value: WatchCreateRequest }
@@ -5355,11 +4955,17 @@ export type FilterType = (typeof FilterType)[keyof typeof FilterType]
 export interface WatchCreateRequest {
   key: Uint8Array
   rangeEnd: Uint8Array
+  /** First revision to tell of; 0 for what happens from now on. */
   startRevision: bigint
+  /** Tell the revision now and then when there is nothing else to tell. */
   progressNotify: boolean
+  /** Events to leave out. */
   filters: FilterType[]
+  /** Send the pair before each change along. */
   prevKv: boolean
+  /** Chosen by the client, 0 to let the server choose. */
   watchId: bigint
+  /** Split answers that would be too large. */
   fragment: boolean
 }
 /** `WatchCreateRequest` with every field optional. */
@@ -5689,13 +5295,91 @@ export const WatchCancelRequest: Codec<WatchCancelRequest, WatchCancelRequestIni
   },
 }
 
+/** Asks for a progress notification of all watchers of the stream. */
+export interface WatchProgressRequest {}
+/** `WatchProgressRequest` with every field optional. */
+export interface WatchProgressRequestInit {}
+
+function newWatchProgressRequest(): WatchProgressRequest {
+  return {}
+}
+
+const numbersOfWatchProgressRequest: ReadonlySet<number> = new Set([])
+function mergeWatchProgressRequest(
+  message: WatchProgressRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      default:
+        at = skipField(
+          'etcdserverpb.WatchProgressRequest',
+          numbersOfWatchProgressRequest,
+          tag,
+          bytes,
+          at,
+          end,
+        )
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.WatchProgressRequest')
+}
+
+function sizeOfWatchProgressRequest(_message: WatchProgressRequestInit): number {
+  return 0
+}
+function writeWatchProgressRequest(_message: WatchProgressRequestInit, _out: Uint8Array, at: number): number {
+  return at
+}
+
+/** Asks for a progress notification of all watchers of the stream. */
+export const WatchProgressRequest: Codec<WatchProgressRequest, WatchProgressRequestInit> = {
+  name: 'etcdserverpb.WatchProgressRequest',
+  fields: [],
+  create(_init) {
+    return newWatchProgressRequest()
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newWatchProgressRequest()
+    mergeWatchProgressRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeWatchProgressRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfWatchProgressRequest(message))
+    writeWatchProgressRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfWatchProgressRequest,
+  write: writeWatchProgressRequest,
+  toJson(message) {
+    return toJson(WatchProgressRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(WatchProgressRequest, value)
+  },
+}
+
 export interface WatchResponse {
   header: ResponseHeader | undefined
+  /** The watcher; -1 in progress notifications that were asked for, and when none was created. */
   watchId: bigint
+  /** Answers a WatchCreateRequest. */
   created: boolean
+  /** The watcher is gone. */
   canceled: boolean
+  /** When canceled because `start_revision` has been compacted: the first revision that can be watched. */
   compactRevision: number
   cancelReason: string
+  /** More of the same revision follows in the next answer. */
   fragment: boolean
   events: mvccpb.Event[]
 }
@@ -5950,7 +5634,9 @@ export const WatchResponse: Codec<WatchResponse, WatchResponseInit> = {
 }
 
 export interface LeaseGrantRequest {
+  /** Seconds. */
   TTL: bigint
+  /** Chosen by the client, 0 to let the server choose. */
   ID: bigint
 }
 /** `LeaseGrantRequest` with every field optional. */
@@ -6053,6 +5739,7 @@ export const LeaseGrantRequest: Codec<LeaseGrantRequest, LeaseGrantRequestInit> 
 export interface LeaseGrantResponse {
   header: ResponseHeader | undefined
   ID: bigint
+  /** Seconds granted, which may be more than were asked for. */
   TTL: bigint
   error: string
 }
@@ -6380,6 +6067,340 @@ export const LeaseRevokeResponse: Codec<LeaseRevokeResponse, LeaseRevokeResponse
   },
 }
 
+/** What is left of a lease, so that a new leader does not start it afresh. */
+export interface LeaseCheckpoint {
+  ID: bigint
+  /** Seconds. */
+  remainingTTL: bigint
+}
+/** `LeaseCheckpoint` with every field optional. */
+export interface LeaseCheckpointInit {
+  ID?: bigint | undefined
+  remainingTTL?: bigint | undefined
+}
+
+function newLeaseCheckpoint(): LeaseCheckpoint {
+  return { ID: 0n, remainingTTL: 0n }
+}
+
+const numbersOfLeaseCheckpoint: ReadonlySet<number> = new Set([1, 2])
+function mergeLeaseCheckpoint(
+  message: LeaseCheckpoint,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 8:
+        message.ID = readInt64(bytes, at, end)
+        at = next
+        break
+      case 16:
+        message.remainingTTL = readInt64(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('etcdserverpb.LeaseCheckpoint', numbersOfLeaseCheckpoint, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.LeaseCheckpoint')
+}
+
+function sizeOfLeaseCheckpoint(message: LeaseCheckpointInit): number {
+  let size = 0
+  const ID = message.ID
+  if (ID !== undefined && ID !== 0n) {
+    size += 1 + sizeOfVarint64(ID)
+  }
+  const remainingTTL = message.remainingTTL
+  if (remainingTTL !== undefined && remainingTTL !== 0n) {
+    size += 1 + sizeOfVarint64(remainingTTL)
+  }
+  return size
+}
+function writeLeaseCheckpoint(message: LeaseCheckpointInit, out: Uint8Array, at: number): number {
+  const ID = message.ID
+  if (ID !== undefined && ID !== 0n) {
+    out[at++] = 8
+    at = writeVarint64(out, at, ID)
+  }
+  const remainingTTL = message.remainingTTL
+  if (remainingTTL !== undefined && remainingTTL !== 0n) {
+    out[at++] = 16
+    at = writeVarint64(out, at, remainingTTL)
+  }
+  return at
+}
+
+/** What is left of a lease, so that a new leader does not start it afresh. */
+export const LeaseCheckpoint: Codec<LeaseCheckpoint, LeaseCheckpointInit> = {
+  name: 'etcdserverpb.LeaseCheckpoint',
+  fields: [
+    { number: 1, name: 'ID', property: 'ID', type: 'int64', kind: 'int64', label: 'singular' },
+    {
+      number: 2,
+      name: 'remaining_TTL',
+      property: 'remainingTTL',
+      type: 'int64',
+      kind: 'int64',
+      label: 'singular',
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newLeaseCheckpoint()
+    return { ID: init.ID ?? 0n, remainingTTL: init.remainingTTL ?? 0n }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newLeaseCheckpoint()
+    mergeLeaseCheckpoint(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeLeaseCheckpoint,
+  encode(message) {
+    const bytes = allocate(sizeOfLeaseCheckpoint(message))
+    writeLeaseCheckpoint(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfLeaseCheckpoint,
+  write: writeLeaseCheckpoint,
+  toJson(message) {
+    return toJson(LeaseCheckpoint, message)
+  },
+  fromJson(value) {
+    return fromJson(LeaseCheckpoint, value)
+  },
+}
+
+export interface LeaseCheckpointRequest {
+  checkpoints: LeaseCheckpoint[]
+}
+/** `LeaseCheckpointRequest` with every field optional. */
+export interface LeaseCheckpointRequestInit {
+  checkpoints?: readonly LeaseCheckpointInit[] | undefined
+}
+
+function newLeaseCheckpointRequest(): LeaseCheckpointRequest {
+  return { checkpoints: [] }
+}
+
+const numbersOfLeaseCheckpointRequest: ReadonlySet<number> = new Set([1])
+function mergeLeaseCheckpointRequest(
+  message: LeaseCheckpointRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.LeaseCheckpointRequest')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        const value = newLeaseCheckpoint()
+        mergeLeaseCheckpoint(value, bytes, next, stop, depth + 1)
+        message.checkpoints.push(value)
+        at = stop
+        break
+      }
+      default:
+        at = skipField(
+          'etcdserverpb.LeaseCheckpointRequest',
+          numbersOfLeaseCheckpointRequest,
+          tag,
+          bytes,
+          at,
+          end,
+        )
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.LeaseCheckpointRequest')
+}
+
+function sizeOfLeaseCheckpointRequest(message: LeaseCheckpointRequestInit): number {
+  let size = 0
+  const checkpoints = message.checkpoints
+  if (checkpoints !== undefined) {
+    for (let i = 0; i < checkpoints.length; i++) {
+      size += 1 + sizeOfPayload(sizeOfLeaseCheckpoint(checkpoints[i]!))
+    }
+  }
+  return size
+}
+function writeLeaseCheckpointRequest(
+  message: LeaseCheckpointRequestInit,
+  out: Uint8Array,
+  at: number,
+): number {
+  const checkpoints = message.checkpoints
+  if (checkpoints !== undefined) {
+    for (let i = 0; i < checkpoints.length; i++) {
+      const item = checkpoints[i]!
+      out[at++] = 10
+      at = writeVarint(out, at, sizeOfLeaseCheckpoint(item))
+      at = writeLeaseCheckpoint(item, out, at)
+    }
+  }
+  return at
+}
+
+export const LeaseCheckpointRequest: Codec<LeaseCheckpointRequest, LeaseCheckpointRequestInit> = {
+  name: 'etcdserverpb.LeaseCheckpointRequest',
+  fields: [
+    {
+      number: 1,
+      name: 'checkpoints',
+      property: 'checkpoints',
+      type: 'etcdserverpb.LeaseCheckpoint',
+      kind: 'message',
+      label: 'repeated',
+      codec: () => LeaseCheckpoint,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newLeaseCheckpointRequest()
+    return { checkpoints: init.checkpoints?.map((value) => LeaseCheckpoint.create(value)) ?? [] }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newLeaseCheckpointRequest()
+    mergeLeaseCheckpointRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeLeaseCheckpointRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfLeaseCheckpointRequest(message))
+    writeLeaseCheckpointRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfLeaseCheckpointRequest,
+  write: writeLeaseCheckpointRequest,
+  toJson(message) {
+    return toJson(LeaseCheckpointRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(LeaseCheckpointRequest, value)
+  },
+}
+
+export interface LeaseCheckpointResponse {
+  header: ResponseHeader | undefined
+}
+/** `LeaseCheckpointResponse` with every field optional. */
+export interface LeaseCheckpointResponseInit {
+  header?: ResponseHeaderInit | undefined
+}
+
+function newLeaseCheckpointResponse(): LeaseCheckpointResponse {
+  return { header: undefined }
+}
+
+const numbersOfLeaseCheckpointResponse: ReadonlySet<number> = new Set([1])
+function mergeLeaseCheckpointResponse(
+  message: LeaseCheckpointResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.LeaseCheckpointResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      default:
+        at = skipField(
+          'etcdserverpb.LeaseCheckpointResponse',
+          numbersOfLeaseCheckpointResponse,
+          tag,
+          bytes,
+          at,
+          end,
+        )
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.LeaseCheckpointResponse')
+}
+
+function sizeOfLeaseCheckpointResponse(message: LeaseCheckpointResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  return size
+}
+function writeLeaseCheckpointResponse(
+  message: LeaseCheckpointResponseInit,
+  out: Uint8Array,
+  at: number,
+): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  return at
+}
+
+export const LeaseCheckpointResponse: Codec<LeaseCheckpointResponse, LeaseCheckpointResponseInit> = {
+  name: 'etcdserverpb.LeaseCheckpointResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newLeaseCheckpointResponse()
+    return { header: init.header && ResponseHeader.create(init.header) }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newLeaseCheckpointResponse()
+    mergeLeaseCheckpointResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeLeaseCheckpointResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfLeaseCheckpointResponse(message))
+    writeLeaseCheckpointResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfLeaseCheckpointResponse,
+  write: writeLeaseCheckpointResponse,
+  toJson(message) {
+    return toJson(LeaseCheckpointResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(LeaseCheckpointResponse, value)
+  },
+}
+
 export interface LeaseKeepAliveRequest {
   ID: bigint
 }
@@ -6473,6 +6494,7 @@ export const LeaseKeepAliveRequest: Codec<LeaseKeepAliveRequest, LeaseKeepAliveR
 export interface LeaseKeepAliveResponse {
   header: ResponseHeader | undefined
   ID: bigint
+  /** Seconds from now, 0 when there is no such lease. */
   TTL: bigint
 }
 /** `LeaseKeepAliveResponse` with every field optional. */
@@ -6616,6 +6638,7 @@ export const LeaseKeepAliveResponse: Codec<LeaseKeepAliveResponse, LeaseKeepAliv
 
 export interface LeaseTimeToLiveRequest {
   ID: bigint
+  /** Answer the lease's keys. */
   keys: boolean
 }
 /** `LeaseTimeToLiveRequest` with every field optional. */
@@ -6729,7 +6752,9 @@ export const LeaseTimeToLiveRequest: Codec<LeaseTimeToLiveRequest, LeaseTimeToLi
 export interface LeaseTimeToLiveResponse {
   header: ResponseHeader | undefined
   ID: bigint
+  /** Seconds left, -1 when there is no such lease. */
   TTL: bigint
+  /** Seconds granted. */
   grantedTTL: bigint
   keys: Uint8Array[]
 }
@@ -7198,9 +7223,12 @@ export const LeaseLeasesResponse: Codec<LeaseLeasesResponse, LeaseLeasesResponse
 
 export interface Member {
   ID: bigint
+  /** Empty until the member has started. */
   name: string
   peerURLs: string[]
+  /** Empty until the member has started. */
   clientURLs: string[]
+  /** A learner gets the log but does not vote. */
   isLearner: boolean
 }
 /** `Member` with every field optional. */
@@ -7467,7 +7495,9 @@ export const MemberAddRequest: Codec<MemberAddRequest, MemberAddRequestInit> = {
 
 export interface MemberAddResponse {
   header: ResponseHeader | undefined
+  /** The new member. */
   member: Member | undefined
+  /** All members, as in the following answers. */
   members: Member[]
 }
 /** `MemberAddResponse` with every field optional. */
@@ -8098,6 +8128,7 @@ export const MemberUpdateResponse: Codec<MemberUpdateResponse, MemberUpdateRespo
 }
 
 export interface MemberListRequest {
+  /** Ask the leader first, as a linearizable range does. */
   linearizable: boolean
 }
 /** `MemberListRequest` with every field optional. */
@@ -8323,182 +8354,21 @@ export const MemberListResponse: Codec<MemberListResponse, MemberListResponseIni
   },
 }
 
-export interface DefragmentRequest {}
-/** `DefragmentRequest` with every field optional. */
-export interface DefragmentRequestInit {}
-
-function newDefragmentRequest(): DefragmentRequest {
-  return {}
+export interface MemberPromoteRequest {
+  ID: bigint
+}
+/** `MemberPromoteRequest` with every field optional. */
+export interface MemberPromoteRequestInit {
+  ID?: bigint | undefined
 }
 
-const numbersOfDefragmentRequest: ReadonlySet<number> = new Set([])
-function mergeDefragmentRequest(
-  message: DefragmentRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      default:
-        at = skipField('etcdserverpb.DefragmentRequest', numbersOfDefragmentRequest, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.DefragmentRequest')
+function newMemberPromoteRequest(): MemberPromoteRequest {
+  return { ID: 0n }
 }
 
-function sizeOfDefragmentRequest(_message: DefragmentRequestInit): number {
-  return 0
-}
-function writeDefragmentRequest(_message: DefragmentRequestInit, _out: Uint8Array, at: number): number {
-  return at
-}
-
-export const DefragmentRequest: Codec<DefragmentRequest, DefragmentRequestInit> = {
-  name: 'etcdserverpb.DefragmentRequest',
-  fields: [],
-  create(_init) {
-    return newDefragmentRequest()
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newDefragmentRequest()
-    mergeDefragmentRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeDefragmentRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfDefragmentRequest(message))
-    writeDefragmentRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfDefragmentRequest,
-  write: writeDefragmentRequest,
-  toJson(message) {
-    return toJson(DefragmentRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(DefragmentRequest, value)
-  },
-}
-
-export interface DefragmentResponse {
-  header: ResponseHeader | undefined
-}
-/** `DefragmentResponse` with every field optional. */
-export interface DefragmentResponseInit {
-  header?: ResponseHeaderInit | undefined
-}
-
-function newDefragmentResponse(): DefragmentResponse {
-  return { header: undefined }
-}
-
-const numbersOfDefragmentResponse: ReadonlySet<number> = new Set([1])
-function mergeDefragmentResponse(
-  message: DefragmentResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.DefragmentResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      default:
-        at = skipField('etcdserverpb.DefragmentResponse', numbersOfDefragmentResponse, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.DefragmentResponse')
-}
-
-function sizeOfDefragmentResponse(message: DefragmentResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  return size
-}
-function writeDefragmentResponse(message: DefragmentResponseInit, out: Uint8Array, at: number): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  return at
-}
-
-export const DefragmentResponse: Codec<DefragmentResponse, DefragmentResponseInit> = {
-  name: 'etcdserverpb.DefragmentResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newDefragmentResponse()
-    return { header: init.header && ResponseHeader.create(init.header) }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newDefragmentResponse()
-    mergeDefragmentResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeDefragmentResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfDefragmentResponse(message))
-    writeDefragmentResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfDefragmentResponse,
-  write: writeDefragmentResponse,
-  toJson(message) {
-    return toJson(DefragmentResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(DefragmentResponse, value)
-  },
-}
-
-export interface MoveLeaderRequest {
-  targetID: bigint
-}
-/** `MoveLeaderRequest` with every field optional. */
-export interface MoveLeaderRequestInit {
-  targetID?: bigint | undefined
-}
-
-function newMoveLeaderRequest(): MoveLeaderRequest {
-  return { targetID: 0n }
-}
-
-const numbersOfMoveLeaderRequest: ReadonlySet<number> = new Set([1])
-function mergeMoveLeaderRequest(
-  message: MoveLeaderRequest,
+const numbersOfMemberPromoteRequest: ReadonlySet<number> = new Set([1])
+function mergeMemberPromoteRequest(
+  message: MemberPromoteRequest,
   bytes: Uint8Array,
   at: number,
   end: number,
@@ -8512,84 +8382,91 @@ function mergeMoveLeaderRequest(
     }
     switch (tag) {
       case 8:
-        message.targetID = readUint64(bytes, at, end)
+        message.ID = readUint64(bytes, at, end)
         at = next
         break
       default:
-        at = skipField('etcdserverpb.MoveLeaderRequest', numbersOfMoveLeaderRequest, tag, bytes, at, end)
+        at = skipField(
+          'etcdserverpb.MemberPromoteRequest',
+          numbersOfMemberPromoteRequest,
+          tag,
+          bytes,
+          at,
+          end,
+        )
     }
   }
-  if (at !== end) throw truncated('etcdserverpb.MoveLeaderRequest')
+  if (at !== end) throw truncated('etcdserverpb.MemberPromoteRequest')
 }
 
-function sizeOfMoveLeaderRequest(message: MoveLeaderRequestInit): number {
+function sizeOfMemberPromoteRequest(message: MemberPromoteRequestInit): number {
   let size = 0
-  const targetID = message.targetID
-  if (targetID !== undefined && targetID !== 0n) {
-    size += 1 + sizeOfVarint64(targetID)
+  const ID = message.ID
+  if (ID !== undefined && ID !== 0n) {
+    size += 1 + sizeOfVarint64(ID)
   }
   return size
 }
-function writeMoveLeaderRequest(message: MoveLeaderRequestInit, out: Uint8Array, at: number): number {
-  const targetID = message.targetID
-  if (targetID !== undefined && targetID !== 0n) {
+function writeMemberPromoteRequest(message: MemberPromoteRequestInit, out: Uint8Array, at: number): number {
+  const ID = message.ID
+  if (ID !== undefined && ID !== 0n) {
     out[at++] = 8
-    at = writeVarint64(out, at, targetID)
+    at = writeVarint64(out, at, ID)
   }
   return at
 }
 
-export const MoveLeaderRequest: Codec<MoveLeaderRequest, MoveLeaderRequestInit> = {
-  name: 'etcdserverpb.MoveLeaderRequest',
-  fields: [
-    { number: 1, name: 'targetID', property: 'targetID', type: 'uint64', kind: 'uint64', label: 'singular' },
-  ],
+export const MemberPromoteRequest: Codec<MemberPromoteRequest, MemberPromoteRequestInit> = {
+  name: 'etcdserverpb.MemberPromoteRequest',
+  fields: [{ number: 1, name: 'ID', property: 'ID', type: 'uint64', kind: 'uint64', label: 'singular' }],
   create(init) {
-    if (init === undefined) return newMoveLeaderRequest()
-    return { targetID: init.targetID ?? 0n }
+    if (init === undefined) return newMemberPromoteRequest()
+    return { ID: init.ID ?? 0n }
   },
   decode(bytes, start = 0, end = bytes.length) {
-    const message = newMoveLeaderRequest()
-    mergeMoveLeaderRequest(message, bytes, start, end, 1)
+    const message = newMemberPromoteRequest()
+    mergeMemberPromoteRequest(message, bytes, start, end, 1)
     return message
   },
-  merge: mergeMoveLeaderRequest,
+  merge: mergeMemberPromoteRequest,
   encode(message) {
-    const bytes = allocate(sizeOfMoveLeaderRequest(message))
-    writeMoveLeaderRequest(message, bytes, 0)
+    const bytes = allocate(sizeOfMemberPromoteRequest(message))
+    writeMemberPromoteRequest(message, bytes, 0)
     return bytes
   },
-  encodedSize: sizeOfMoveLeaderRequest,
-  write: writeMoveLeaderRequest,
+  encodedSize: sizeOfMemberPromoteRequest,
+  write: writeMemberPromoteRequest,
   toJson(message) {
-    return toJson(MoveLeaderRequest, message)
+    return toJson(MemberPromoteRequest, message)
   },
   fromJson(value) {
-    return fromJson(MoveLeaderRequest, value)
+    return fromJson(MemberPromoteRequest, value)
   },
 }
 
-export interface MoveLeaderResponse {
+export interface MemberPromoteResponse {
   header: ResponseHeader | undefined
+  members: Member[]
 }
-/** `MoveLeaderResponse` with every field optional. */
-export interface MoveLeaderResponseInit {
+/** `MemberPromoteResponse` with every field optional. */
+export interface MemberPromoteResponseInit {
   header?: ResponseHeaderInit | undefined
+  members?: readonly MemberInit[] | undefined
 }
 
-function newMoveLeaderResponse(): MoveLeaderResponse {
-  return { header: undefined }
+function newMemberPromoteResponse(): MemberPromoteResponse {
+  return { header: undefined, members: [] }
 }
 
-const numbersOfMoveLeaderResponse: ReadonlySet<number> = new Set([1])
-function mergeMoveLeaderResponse(
-  message: MoveLeaderResponse,
+const numbersOfMemberPromoteResponse: ReadonlySet<number> = new Set([1, 2])
+function mergeMemberPromoteResponse(
+  message: MemberPromoteResponse,
   bytes: Uint8Array,
   at: number,
   end: number,
   depth: number,
 ): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.MoveLeaderResponse')
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.MemberPromoteResponse')
   while (at < end) {
     let tag = bytes[at++]!
     if (tag >= 0x80) {
@@ -8603,33 +8480,63 @@ function mergeMoveLeaderResponse(
         at = stop
         break
       }
+      case 18: {
+        const stop = readLength(bytes, at, end)
+        const value = newMember()
+        mergeMember(value, bytes, next, stop, depth + 1)
+        message.members.push(value)
+        at = stop
+        break
+      }
       default:
-        at = skipField('etcdserverpb.MoveLeaderResponse', numbersOfMoveLeaderResponse, tag, bytes, at, end)
+        at = skipField(
+          'etcdserverpb.MemberPromoteResponse',
+          numbersOfMemberPromoteResponse,
+          tag,
+          bytes,
+          at,
+          end,
+        )
     }
   }
-  if (at !== end) throw truncated('etcdserverpb.MoveLeaderResponse')
+  if (at !== end) throw truncated('etcdserverpb.MemberPromoteResponse')
 }
 
-function sizeOfMoveLeaderResponse(message: MoveLeaderResponseInit): number {
+function sizeOfMemberPromoteResponse(message: MemberPromoteResponseInit): number {
   let size = 0
   const header = message.header
   if (header !== undefined) {
     size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
   }
+  const members = message.members
+  if (members !== undefined) {
+    for (let i = 0; i < members.length; i++) {
+      size += 1 + sizeOfPayload(sizeOfMember(members[i]!))
+    }
+  }
   return size
 }
-function writeMoveLeaderResponse(message: MoveLeaderResponseInit, out: Uint8Array, at: number): number {
+function writeMemberPromoteResponse(message: MemberPromoteResponseInit, out: Uint8Array, at: number): number {
   const header = message.header
   if (header !== undefined) {
     out[at++] = 10
     at = writeVarint(out, at, sizeOfResponseHeader(header))
     at = writeResponseHeader(header, out, at)
   }
+  const members = message.members
+  if (members !== undefined) {
+    for (let i = 0; i < members.length; i++) {
+      const item = members[i]!
+      out[at++] = 18
+      at = writeVarint(out, at, sizeOfMember(item))
+      at = writeMember(item, out, at)
+    }
+  }
   return at
 }
 
-export const MoveLeaderResponse: Codec<MoveLeaderResponse, MoveLeaderResponseInit> = {
-  name: 'etcdserverpb.MoveLeaderResponse',
+export const MemberPromoteResponse: Codec<MemberPromoteResponse, MemberPromoteResponseInit> = {
+  name: 'etcdserverpb.MemberPromoteResponse',
   fields: [
     {
       number: 1,
@@ -8640,29 +8547,41 @@ export const MoveLeaderResponse: Codec<MoveLeaderResponse, MoveLeaderResponseIni
       label: 'singular',
       codec: () => ResponseHeader,
     },
+    {
+      number: 2,
+      name: 'members',
+      property: 'members',
+      type: 'etcdserverpb.Member',
+      kind: 'message',
+      label: 'repeated',
+      codec: () => Member,
+    },
   ],
   create(init) {
-    if (init === undefined) return newMoveLeaderResponse()
-    return { header: init.header && ResponseHeader.create(init.header) }
+    if (init === undefined) return newMemberPromoteResponse()
+    return {
+      header: init.header && ResponseHeader.create(init.header),
+      members: init.members?.map((value) => Member.create(value)) ?? [],
+    }
   },
   decode(bytes, start = 0, end = bytes.length) {
-    const message = newMoveLeaderResponse()
-    mergeMoveLeaderResponse(message, bytes, start, end, 1)
+    const message = newMemberPromoteResponse()
+    mergeMemberPromoteResponse(message, bytes, start, end, 1)
     return message
   },
-  merge: mergeMoveLeaderResponse,
+  merge: mergeMemberPromoteResponse,
   encode(message) {
-    const bytes = allocate(sizeOfMoveLeaderResponse(message))
-    writeMoveLeaderResponse(message, bytes, 0)
+    const bytes = allocate(sizeOfMemberPromoteResponse(message))
+    writeMemberPromoteResponse(message, bytes, 0)
     return bytes
   },
-  encodedSize: sizeOfMoveLeaderResponse,
-  write: writeMoveLeaderResponse,
+  encodedSize: sizeOfMemberPromoteResponse,
+  write: writeMemberPromoteResponse,
   toJson(message) {
-    return toJson(MoveLeaderResponse, message)
+    return toJson(MemberPromoteResponse, message)
   },
   fromJson(value) {
-    return fromJson(MoveLeaderResponse, value)
+    return fromJson(MemberPromoteResponse, value)
   },
 }
 
@@ -8676,6 +8595,7 @@ export type AlarmAction = (typeof AlarmAction)[keyof typeof AlarmAction]
 
 export interface AlarmRequest {
   action: AlarmAction
+  /** The member that the alarm is about; 0 in GET for all. */
   memberID: bigint
   alarm: AlarmType
 }
@@ -8918,6 +8838,7 @@ export const AlarmMember: Codec<AlarmMember, AlarmMemberInit> = {
 
 export interface AlarmResponse {
   header: ResponseHeader | undefined
+  /** The alarms asked for, raised or ended. */
   alarms: AlarmMember[]
 }
 /** `AlarmResponse` with every field optional. */
@@ -9116,15 +9037,21 @@ export const StatusRequest: Codec<StatusRequest, StatusRequestInit> = {
 
 export interface StatusResponse {
   header: ResponseHeader | undefined
+  /** The server's version, not the cluster's. */
   version: string
+  /** Bytes of the database file, and how many of them are in use. */
   dbSize: number
+  /** Leader's ID, 0 when there is none. */
   leader: bigint
+  /** Last committed entry and its term. */
   raftIndex: number
   raftTerm: number
   raftAppliedIndex: number
+  /** Alarms, and that there is no leader. */
   errors: string[]
   dbSizeInUse: number
   isLearner: boolean
+  /** Since release 3.6, as the rest. */
   storageVersion: string
   dbSizeQuota: number
   downgradeInfo: DowngradeInfo | undefined
@@ -9501,6 +9428,1344 @@ export const StatusResponse: Codec<StatusResponse, StatusResponseInit> = {
   },
 }
 
+export interface DowngradeInfo {
+  enabled: boolean
+  targetVersion: string
+}
+/** `DowngradeInfo` with every field optional. */
+export interface DowngradeInfoInit {
+  enabled?: boolean | undefined
+  targetVersion?: string | undefined
+}
+
+function newDowngradeInfo(): DowngradeInfo {
+  return { enabled: false, targetVersion: '' }
+}
+
+const numbersOfDowngradeInfo: ReadonlySet<number> = new Set([1, 2])
+function mergeDowngradeInfo(
+  message: DowngradeInfo,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 8:
+        message.enabled = readBool(bytes, at, end)
+        at = next
+        break
+      case 18:
+        message.targetVersion = readString(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('etcdserverpb.DowngradeInfo', numbersOfDowngradeInfo, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.DowngradeInfo')
+}
+
+function sizeOfDowngradeInfo(message: DowngradeInfoInit): number {
+  let size = 0
+  const enabled = message.enabled
+  if (enabled !== undefined && enabled) {
+    size += 1 + 1
+  }
+  const targetVersion = message.targetVersion
+  if (targetVersion !== undefined && targetVersion !== '') {
+    size += 1 + sizeOfPayload(utf8Length(targetVersion))
+  }
+  return size
+}
+function writeDowngradeInfo(message: DowngradeInfoInit, out: Uint8Array, at: number): number {
+  const enabled = message.enabled
+  if (enabled !== undefined && enabled) {
+    out[at++] = 8
+    out[at++] = 1
+  }
+  const targetVersion = message.targetVersion
+  if (targetVersion !== undefined && targetVersion !== '') {
+    out[at++] = 18
+    at = writeString(out, at, targetVersion)
+  }
+  return at
+}
+
+export const DowngradeInfo: Codec<DowngradeInfo, DowngradeInfoInit> = {
+  name: 'etcdserverpb.DowngradeInfo',
+  fields: [
+    { number: 1, name: 'enabled', property: 'enabled', type: 'bool', kind: 'bool', label: 'singular' },
+    {
+      number: 2,
+      name: 'targetVersion',
+      property: 'targetVersion',
+      type: 'string',
+      kind: 'string',
+      label: 'singular',
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newDowngradeInfo()
+    return { enabled: init.enabled ?? false, targetVersion: init.targetVersion ?? '' }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newDowngradeInfo()
+    mergeDowngradeInfo(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeDowngradeInfo,
+  encode(message) {
+    const bytes = allocate(sizeOfDowngradeInfo(message))
+    writeDowngradeInfo(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfDowngradeInfo,
+  write: writeDowngradeInfo,
+  toJson(message) {
+    return toJson(DowngradeInfo, message)
+  },
+  fromJson(value) {
+    return fromJson(DowngradeInfo, value)
+  },
+}
+
+export interface DefragmentRequest {}
+/** `DefragmentRequest` with every field optional. */
+export interface DefragmentRequestInit {}
+
+function newDefragmentRequest(): DefragmentRequest {
+  return {}
+}
+
+const numbersOfDefragmentRequest: ReadonlySet<number> = new Set([])
+function mergeDefragmentRequest(
+  message: DefragmentRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      default:
+        at = skipField('etcdserverpb.DefragmentRequest', numbersOfDefragmentRequest, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.DefragmentRequest')
+}
+
+function sizeOfDefragmentRequest(_message: DefragmentRequestInit): number {
+  return 0
+}
+function writeDefragmentRequest(_message: DefragmentRequestInit, _out: Uint8Array, at: number): number {
+  return at
+}
+
+export const DefragmentRequest: Codec<DefragmentRequest, DefragmentRequestInit> = {
+  name: 'etcdserverpb.DefragmentRequest',
+  fields: [],
+  create(_init) {
+    return newDefragmentRequest()
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newDefragmentRequest()
+    mergeDefragmentRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeDefragmentRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfDefragmentRequest(message))
+    writeDefragmentRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfDefragmentRequest,
+  write: writeDefragmentRequest,
+  toJson(message) {
+    return toJson(DefragmentRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(DefragmentRequest, value)
+  },
+}
+
+export interface DefragmentResponse {
+  header: ResponseHeader | undefined
+}
+/** `DefragmentResponse` with every field optional. */
+export interface DefragmentResponseInit {
+  header?: ResponseHeaderInit | undefined
+}
+
+function newDefragmentResponse(): DefragmentResponse {
+  return { header: undefined }
+}
+
+const numbersOfDefragmentResponse: ReadonlySet<number> = new Set([1])
+function mergeDefragmentResponse(
+  message: DefragmentResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.DefragmentResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      default:
+        at = skipField('etcdserverpb.DefragmentResponse', numbersOfDefragmentResponse, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.DefragmentResponse')
+}
+
+function sizeOfDefragmentResponse(message: DefragmentResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  return size
+}
+function writeDefragmentResponse(message: DefragmentResponseInit, out: Uint8Array, at: number): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  return at
+}
+
+export const DefragmentResponse: Codec<DefragmentResponse, DefragmentResponseInit> = {
+  name: 'etcdserverpb.DefragmentResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newDefragmentResponse()
+    return { header: init.header && ResponseHeader.create(init.header) }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newDefragmentResponse()
+    mergeDefragmentResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeDefragmentResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfDefragmentResponse(message))
+    writeDefragmentResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfDefragmentResponse,
+  write: writeDefragmentResponse,
+  toJson(message) {
+    return toJson(DefragmentResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(DefragmentResponse, value)
+  },
+}
+
+export interface HashRequest {}
+/** `HashRequest` with every field optional. */
+export interface HashRequestInit {}
+
+function newHashRequest(): HashRequest {
+  return {}
+}
+
+const numbersOfHashRequest: ReadonlySet<number> = new Set([])
+function mergeHashRequest(
+  message: HashRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      default:
+        at = skipField('etcdserverpb.HashRequest', numbersOfHashRequest, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.HashRequest')
+}
+
+function sizeOfHashRequest(_message: HashRequestInit): number {
+  return 0
+}
+function writeHashRequest(_message: HashRequestInit, _out: Uint8Array, at: number): number {
+  return at
+}
+
+export const HashRequest: Codec<HashRequest, HashRequestInit> = {
+  name: 'etcdserverpb.HashRequest',
+  fields: [],
+  create(_init) {
+    return newHashRequest()
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newHashRequest()
+    mergeHashRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeHashRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfHashRequest(message))
+    writeHashRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfHashRequest,
+  write: writeHashRequest,
+  toJson(message) {
+    return toJson(HashRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(HashRequest, value)
+  },
+}
+
+export interface HashResponse {
+  header: ResponseHeader | undefined
+  hash: number
+}
+/** `HashResponse` with every field optional. */
+export interface HashResponseInit {
+  header?: ResponseHeaderInit | undefined
+  hash?: number | undefined
+}
+
+function newHashResponse(): HashResponse {
+  return { header: undefined, hash: 0 }
+}
+
+const numbersOfHashResponse: ReadonlySet<number> = new Set([1, 2])
+function mergeHashResponse(
+  message: HashResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.HashResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      case 16:
+        message.hash = readUint32(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('etcdserverpb.HashResponse', numbersOfHashResponse, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.HashResponse')
+}
+
+function sizeOfHashResponse(message: HashResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  const hash = message.hash
+  if (hash !== undefined && hash !== 0) {
+    size += 1 + sizeOfVarint(hash)
+  }
+  return size
+}
+function writeHashResponse(message: HashResponseInit, out: Uint8Array, at: number): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  const hash = message.hash
+  if (hash !== undefined && hash !== 0) {
+    out[at++] = 16
+    at = writeVarint(out, at, hash)
+  }
+  return at
+}
+
+export const HashResponse: Codec<HashResponse, HashResponseInit> = {
+  name: 'etcdserverpb.HashResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+    { number: 2, name: 'hash', property: 'hash', type: 'uint32', kind: 'uint32', label: 'singular' },
+  ],
+  create(init) {
+    if (init === undefined) return newHashResponse()
+    return { header: init.header && ResponseHeader.create(init.header), hash: init.hash ?? 0 }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newHashResponse()
+    mergeHashResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeHashResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfHashResponse(message))
+    writeHashResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfHashResponse,
+  write: writeHashResponse,
+  toJson(message) {
+    return toJson(HashResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(HashResponse, value)
+  },
+}
+
+export interface HashKVRequest {
+  /** Last revision that counts; 0 for the newest. */
+  revision: bigint
+}
+/** `HashKVRequest` with every field optional. */
+export interface HashKVRequestInit {
+  revision?: bigint | undefined
+}
+
+function newHashKVRequest(): HashKVRequest {
+  return { revision: 0n }
+}
+
+const numbersOfHashKVRequest: ReadonlySet<number> = new Set([1])
+function mergeHashKVRequest(
+  message: HashKVRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 8:
+        message.revision = readInt64(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('etcdserverpb.HashKVRequest', numbersOfHashKVRequest, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.HashKVRequest')
+}
+
+function sizeOfHashKVRequest(message: HashKVRequestInit): number {
+  let size = 0
+  const revision = message.revision
+  if (revision !== undefined && revision !== 0n) {
+    size += 1 + sizeOfVarint64(revision)
+  }
+  return size
+}
+function writeHashKVRequest(message: HashKVRequestInit, out: Uint8Array, at: number): number {
+  const revision = message.revision
+  if (revision !== undefined && revision !== 0n) {
+    out[at++] = 8
+    at = writeVarint64(out, at, revision)
+  }
+  return at
+}
+
+export const HashKVRequest: Codec<HashKVRequest, HashKVRequestInit> = {
+  name: 'etcdserverpb.HashKVRequest',
+  fields: [
+    { number: 1, name: 'revision', property: 'revision', type: 'int64', kind: 'int64', label: 'singular' },
+  ],
+  create(init) {
+    if (init === undefined) return newHashKVRequest()
+    return { revision: init.revision ?? 0n }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newHashKVRequest()
+    mergeHashKVRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeHashKVRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfHashKVRequest(message))
+    writeHashKVRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfHashKVRequest,
+  write: writeHashKVRequest,
+  toJson(message) {
+    return toJson(HashKVRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(HashKVRequest, value)
+  },
+}
+
+export interface HashKVResponse {
+  header: ResponseHeader | undefined
+  hash: number
+  /** Two hashes are comparable only when this is equal, too. */
+  compactRevision: number
+  /** The revision that was hashed, since release 3.6. */
+  hashRevision: number
+}
+/** `HashKVResponse` with every field optional. */
+export interface HashKVResponseInit {
+  header?: ResponseHeaderInit | undefined
+  hash?: number | undefined
+  compactRevision?: number | undefined
+  hashRevision?: number | undefined
+}
+
+function newHashKVResponse(): HashKVResponse {
+  return { header: undefined, hash: 0, compactRevision: 0, hashRevision: 0 }
+}
+
+const numbersOfHashKVResponse: ReadonlySet<number> = new Set([1, 2, 3, 4])
+function mergeHashKVResponse(
+  message: HashKVResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.HashKVResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      case 16:
+        message.hash = readUint32(bytes, at, end)
+        at = next
+        break
+      case 24:
+        message.compactRevision = readInt(bytes, at, end)
+        at = next
+        break
+      case 32:
+        message.hashRevision = readInt(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('etcdserverpb.HashKVResponse', numbersOfHashKVResponse, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.HashKVResponse')
+}
+
+function sizeOfHashKVResponse(message: HashKVResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  const hash = message.hash
+  if (hash !== undefined && hash !== 0) {
+    size += 1 + sizeOfVarint(hash)
+  }
+  const compactRevision = message.compactRevision
+  if (compactRevision !== undefined && compactRevision !== 0) {
+    size += 1 + sizeOfVarint(compactRevision)
+  }
+  const hashRevision = message.hashRevision
+  if (hashRevision !== undefined && hashRevision !== 0) {
+    size += 1 + sizeOfVarint(hashRevision)
+  }
+  return size
+}
+function writeHashKVResponse(message: HashKVResponseInit, out: Uint8Array, at: number): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  const hash = message.hash
+  if (hash !== undefined && hash !== 0) {
+    out[at++] = 16
+    at = writeVarint(out, at, hash)
+  }
+  const compactRevision = message.compactRevision
+  if (compactRevision !== undefined && compactRevision !== 0) {
+    out[at++] = 24
+    at = writeVarint(out, at, compactRevision)
+  }
+  const hashRevision = message.hashRevision
+  if (hashRevision !== undefined && hashRevision !== 0) {
+    out[at++] = 32
+    at = writeVarint(out, at, hashRevision)
+  }
+  return at
+}
+
+export const HashKVResponse: Codec<HashKVResponse, HashKVResponseInit> = {
+  name: 'etcdserverpb.HashKVResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+    { number: 2, name: 'hash', property: 'hash', type: 'uint32', kind: 'uint32', label: 'singular' },
+    {
+      number: 3,
+      name: 'compact_revision',
+      property: 'compactRevision',
+      type: 'int64',
+      kind: 'int64',
+      label: 'singular',
+      counter: true,
+    },
+    {
+      number: 4,
+      name: 'hash_revision',
+      property: 'hashRevision',
+      type: 'int64',
+      kind: 'int64',
+      label: 'singular',
+      counter: true,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newHashKVResponse()
+    return {
+      header: init.header && ResponseHeader.create(init.header),
+      hash: init.hash ?? 0,
+      compactRevision: init.compactRevision ?? 0,
+      hashRevision: init.hashRevision ?? 0,
+    }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newHashKVResponse()
+    mergeHashKVResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeHashKVResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfHashKVResponse(message))
+    writeHashKVResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfHashKVResponse,
+  write: writeHashKVResponse,
+  toJson(message) {
+    return toJson(HashKVResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(HashKVResponse, value)
+  },
+}
+
+export interface SnapshotRequest {}
+/** `SnapshotRequest` with every field optional. */
+export interface SnapshotRequestInit {}
+
+function newSnapshotRequest(): SnapshotRequest {
+  return {}
+}
+
+const numbersOfSnapshotRequest: ReadonlySet<number> = new Set([])
+function mergeSnapshotRequest(
+  message: SnapshotRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      default:
+        at = skipField('etcdserverpb.SnapshotRequest', numbersOfSnapshotRequest, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.SnapshotRequest')
+}
+
+function sizeOfSnapshotRequest(_message: SnapshotRequestInit): number {
+  return 0
+}
+function writeSnapshotRequest(_message: SnapshotRequestInit, _out: Uint8Array, at: number): number {
+  return at
+}
+
+export const SnapshotRequest: Codec<SnapshotRequest, SnapshotRequestInit> = {
+  name: 'etcdserverpb.SnapshotRequest',
+  fields: [],
+  create(_init) {
+    return newSnapshotRequest()
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newSnapshotRequest()
+    mergeSnapshotRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeSnapshotRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfSnapshotRequest(message))
+    writeSnapshotRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfSnapshotRequest,
+  write: writeSnapshotRequest,
+  toJson(message) {
+    return toJson(SnapshotRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(SnapshotRequest, value)
+  },
+}
+
+export interface SnapshotResponse {
+  header: ResponseHeader | undefined
+  /** Bytes of the database that are still to come. */
+  remainingBytes: number
+  blob: Uint8Array
+  /** Storage version, since release 3.6. */
+  version: string
+}
+/** `SnapshotResponse` with every field optional. */
+export interface SnapshotResponseInit {
+  header?: ResponseHeaderInit | undefined
+  remainingBytes?: number | undefined
+  blob?: Uint8Array | undefined
+  version?: string | undefined
+}
+
+function newSnapshotResponse(): SnapshotResponse {
+  return { header: undefined, remainingBytes: 0, blob: EMPTY, version: '' }
+}
+
+const numbersOfSnapshotResponse: ReadonlySet<number> = new Set([1, 2, 3, 4])
+function mergeSnapshotResponse(
+  message: SnapshotResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.SnapshotResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      case 16:
+        message.remainingBytes = readUint(bytes, at, end)
+        at = next
+        break
+      case 26:
+        message.blob = readBytes(bytes, at, end)
+        at = next
+        break
+      case 34:
+        message.version = readString(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('etcdserverpb.SnapshotResponse', numbersOfSnapshotResponse, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.SnapshotResponse')
+}
+
+function sizeOfSnapshotResponse(message: SnapshotResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  const remainingBytes = message.remainingBytes
+  if (remainingBytes !== undefined && remainingBytes !== 0) {
+    size += 1 + sizeOfVarint(remainingBytes)
+  }
+  const blob = message.blob
+  if (blob !== undefined && blob.length !== 0) {
+    size += 1 + sizeOfPayload(blob.length)
+  }
+  const version = message.version
+  if (version !== undefined && version !== '') {
+    size += 1 + sizeOfPayload(utf8Length(version))
+  }
+  return size
+}
+function writeSnapshotResponse(message: SnapshotResponseInit, out: Uint8Array, at: number): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  const remainingBytes = message.remainingBytes
+  if (remainingBytes !== undefined && remainingBytes !== 0) {
+    out[at++] = 16
+    at = writeVarint(out, at, remainingBytes)
+  }
+  const blob = message.blob
+  if (blob !== undefined && blob.length !== 0) {
+    out[at++] = 26
+    at = writeBytes(out, at, blob)
+  }
+  const version = message.version
+  if (version !== undefined && version !== '') {
+    out[at++] = 34
+    at = writeString(out, at, version)
+  }
+  return at
+}
+
+export const SnapshotResponse: Codec<SnapshotResponse, SnapshotResponseInit> = {
+  name: 'etcdserverpb.SnapshotResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+    {
+      number: 2,
+      name: 'remaining_bytes',
+      property: 'remainingBytes',
+      type: 'uint64',
+      kind: 'uint64',
+      label: 'singular',
+      counter: true,
+    },
+    { number: 3, name: 'blob', property: 'blob', type: 'bytes', kind: 'bytes', label: 'singular' },
+    { number: 4, name: 'version', property: 'version', type: 'string', kind: 'string', label: 'singular' },
+  ],
+  create(init) {
+    if (init === undefined) return newSnapshotResponse()
+    return {
+      header: init.header && ResponseHeader.create(init.header),
+      remainingBytes: init.remainingBytes ?? 0,
+      blob: init.blob ?? EMPTY,
+      version: init.version ?? '',
+    }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newSnapshotResponse()
+    mergeSnapshotResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeSnapshotResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfSnapshotResponse(message))
+    writeSnapshotResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfSnapshotResponse,
+  write: writeSnapshotResponse,
+  toJson(message) {
+    return toJson(SnapshotResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(SnapshotResponse, value)
+  },
+}
+
+export interface MoveLeaderRequest {
+  targetID: bigint
+}
+/** `MoveLeaderRequest` with every field optional. */
+export interface MoveLeaderRequestInit {
+  targetID?: bigint | undefined
+}
+
+function newMoveLeaderRequest(): MoveLeaderRequest {
+  return { targetID: 0n }
+}
+
+const numbersOfMoveLeaderRequest: ReadonlySet<number> = new Set([1])
+function mergeMoveLeaderRequest(
+  message: MoveLeaderRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 8:
+        message.targetID = readUint64(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('etcdserverpb.MoveLeaderRequest', numbersOfMoveLeaderRequest, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.MoveLeaderRequest')
+}
+
+function sizeOfMoveLeaderRequest(message: MoveLeaderRequestInit): number {
+  let size = 0
+  const targetID = message.targetID
+  if (targetID !== undefined && targetID !== 0n) {
+    size += 1 + sizeOfVarint64(targetID)
+  }
+  return size
+}
+function writeMoveLeaderRequest(message: MoveLeaderRequestInit, out: Uint8Array, at: number): number {
+  const targetID = message.targetID
+  if (targetID !== undefined && targetID !== 0n) {
+    out[at++] = 8
+    at = writeVarint64(out, at, targetID)
+  }
+  return at
+}
+
+export const MoveLeaderRequest: Codec<MoveLeaderRequest, MoveLeaderRequestInit> = {
+  name: 'etcdserverpb.MoveLeaderRequest',
+  fields: [
+    { number: 1, name: 'targetID', property: 'targetID', type: 'uint64', kind: 'uint64', label: 'singular' },
+  ],
+  create(init) {
+    if (init === undefined) return newMoveLeaderRequest()
+    return { targetID: init.targetID ?? 0n }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newMoveLeaderRequest()
+    mergeMoveLeaderRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeMoveLeaderRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfMoveLeaderRequest(message))
+    writeMoveLeaderRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfMoveLeaderRequest,
+  write: writeMoveLeaderRequest,
+  toJson(message) {
+    return toJson(MoveLeaderRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(MoveLeaderRequest, value)
+  },
+}
+
+export interface MoveLeaderResponse {
+  header: ResponseHeader | undefined
+}
+/** `MoveLeaderResponse` with every field optional. */
+export interface MoveLeaderResponseInit {
+  header?: ResponseHeaderInit | undefined
+}
+
+function newMoveLeaderResponse(): MoveLeaderResponse {
+  return { header: undefined }
+}
+
+const numbersOfMoveLeaderResponse: ReadonlySet<number> = new Set([1])
+function mergeMoveLeaderResponse(
+  message: MoveLeaderResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.MoveLeaderResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      default:
+        at = skipField('etcdserverpb.MoveLeaderResponse', numbersOfMoveLeaderResponse, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.MoveLeaderResponse')
+}
+
+function sizeOfMoveLeaderResponse(message: MoveLeaderResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  return size
+}
+function writeMoveLeaderResponse(message: MoveLeaderResponseInit, out: Uint8Array, at: number): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  return at
+}
+
+export const MoveLeaderResponse: Codec<MoveLeaderResponse, MoveLeaderResponseInit> = {
+  name: 'etcdserverpb.MoveLeaderResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newMoveLeaderResponse()
+    return { header: init.header && ResponseHeader.create(init.header) }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newMoveLeaderResponse()
+    mergeMoveLeaderResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeMoveLeaderResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfMoveLeaderResponse(message))
+    writeMoveLeaderResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfMoveLeaderResponse,
+  write: writeMoveLeaderResponse,
+  toJson(message) {
+    return toJson(MoveLeaderResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(MoveLeaderResponse, value)
+  },
+}
+
+export const DowngradeAction = {
+  VALIDATE: 0,
+  ENABLE: 1,
+  CANCEL: 2,
+} as const
+/** A number that no name stands for is kept as it is. */
+export type DowngradeAction = (typeof DowngradeAction)[keyof typeof DowngradeAction]
+
+export interface DowngradeRequest {
+  action: DowngradeAction
+  /** Target, as `major.minor`. */
+  version: string
+}
+/** `DowngradeRequest` with every field optional. */
+export interface DowngradeRequestInit {
+  action?: DowngradeAction | undefined
+  version?: string | undefined
+}
+
+function newDowngradeRequest(): DowngradeRequest {
+  return { action: 0, version: '' }
+}
+
+const numbersOfDowngradeRequest: ReadonlySet<number> = new Set([1, 2])
+function mergeDowngradeRequest(
+  message: DowngradeRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 8:
+        message.action = readEnum(bytes, at, end) as DowngradeAction
+        at = next
+        break
+      case 18:
+        message.version = readString(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('etcdserverpb.DowngradeRequest', numbersOfDowngradeRequest, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.DowngradeRequest')
+}
+
+function sizeOfDowngradeRequest(message: DowngradeRequestInit): number {
+  let size = 0
+  const action = message.action
+  if (action !== undefined && action !== 0) {
+    size += 1 + sizeOfVarint(action)
+  }
+  const version = message.version
+  if (version !== undefined && version !== '') {
+    size += 1 + sizeOfPayload(utf8Length(version))
+  }
+  return size
+}
+function writeDowngradeRequest(message: DowngradeRequestInit, out: Uint8Array, at: number): number {
+  const action = message.action
+  if (action !== undefined && action !== 0) {
+    out[at++] = 8
+    at = writeVarint(out, at, action)
+  }
+  const version = message.version
+  if (version !== undefined && version !== '') {
+    out[at++] = 18
+    at = writeString(out, at, version)
+  }
+  return at
+}
+
+export const DowngradeRequest: Codec<DowngradeRequest, DowngradeRequestInit> = {
+  name: 'etcdserverpb.DowngradeRequest',
+  fields: [
+    {
+      number: 1,
+      name: 'action',
+      property: 'action',
+      type: 'etcdserverpb.DowngradeRequest.DowngradeAction',
+      kind: 'enum',
+      label: 'singular',
+      values: DowngradeAction,
+    },
+    { number: 2, name: 'version', property: 'version', type: 'string', kind: 'string', label: 'singular' },
+  ],
+  create(init) {
+    if (init === undefined) return newDowngradeRequest()
+    return { action: init.action ?? 0, version: init.version ?? '' }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newDowngradeRequest()
+    mergeDowngradeRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeDowngradeRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfDowngradeRequest(message))
+    writeDowngradeRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfDowngradeRequest,
+  write: writeDowngradeRequest,
+  toJson(message) {
+    return toJson(DowngradeRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(DowngradeRequest, value)
+  },
+}
+
+export interface DowngradeResponse {
+  header: ResponseHeader | undefined
+  /** The cluster's version. */
+  version: string
+}
+/** `DowngradeResponse` with every field optional. */
+export interface DowngradeResponseInit {
+  header?: ResponseHeaderInit | undefined
+  version?: string | undefined
+}
+
+function newDowngradeResponse(): DowngradeResponse {
+  return { header: undefined, version: '' }
+}
+
+const numbersOfDowngradeResponse: ReadonlySet<number> = new Set([1, 2])
+function mergeDowngradeResponse(
+  message: DowngradeResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.DowngradeResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      case 18:
+        message.version = readString(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('etcdserverpb.DowngradeResponse', numbersOfDowngradeResponse, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.DowngradeResponse')
+}
+
+function sizeOfDowngradeResponse(message: DowngradeResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  const version = message.version
+  if (version !== undefined && version !== '') {
+    size += 1 + sizeOfPayload(utf8Length(version))
+  }
+  return size
+}
+function writeDowngradeResponse(message: DowngradeResponseInit, out: Uint8Array, at: number): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  const version = message.version
+  if (version !== undefined && version !== '') {
+    out[at++] = 18
+    at = writeString(out, at, version)
+  }
+  return at
+}
+
+export const DowngradeResponse: Codec<DowngradeResponse, DowngradeResponseInit> = {
+  name: 'etcdserverpb.DowngradeResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+    { number: 2, name: 'version', property: 'version', type: 'string', kind: 'string', label: 'singular' },
+  ],
+  create(init) {
+    if (init === undefined) return newDowngradeResponse()
+    return { header: init.header && ResponseHeader.create(init.header), version: init.version ?? '' }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newDowngradeResponse()
+    mergeDowngradeResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeDowngradeResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfDowngradeResponse(message))
+    writeDowngradeResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfDowngradeResponse,
+  write: writeDowngradeResponse,
+  toJson(message) {
+    return toJson(DowngradeResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(DowngradeResponse, value)
+  },
+}
+
 export interface AuthEnableRequest {}
 /** `AuthEnableRequest` with every field optional. */
 export interface AuthEnableRequestInit {}
@@ -9565,6 +10830,103 @@ export const AuthEnableRequest: Codec<AuthEnableRequest, AuthEnableRequestInit> 
   },
 }
 
+export interface AuthEnableResponse {
+  header: ResponseHeader | undefined
+}
+/** `AuthEnableResponse` with every field optional. */
+export interface AuthEnableResponseInit {
+  header?: ResponseHeaderInit | undefined
+}
+
+function newAuthEnableResponse(): AuthEnableResponse {
+  return { header: undefined }
+}
+
+const numbersOfAuthEnableResponse: ReadonlySet<number> = new Set([1])
+function mergeAuthEnableResponse(
+  message: AuthEnableResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthEnableResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      default:
+        at = skipField('etcdserverpb.AuthEnableResponse', numbersOfAuthEnableResponse, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthEnableResponse')
+}
+
+function sizeOfAuthEnableResponse(message: AuthEnableResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  return size
+}
+function writeAuthEnableResponse(message: AuthEnableResponseInit, out: Uint8Array, at: number): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  return at
+}
+
+export const AuthEnableResponse: Codec<AuthEnableResponse, AuthEnableResponseInit> = {
+  name: 'etcdserverpb.AuthEnableResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newAuthEnableResponse()
+    return { header: init.header && ResponseHeader.create(init.header) }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthEnableResponse()
+    mergeAuthEnableResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthEnableResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthEnableResponse(message))
+    writeAuthEnableResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthEnableResponse,
+  write: writeAuthEnableResponse,
+  toJson(message) {
+    return toJson(AuthEnableResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthEnableResponse, value)
+  },
+}
+
 export interface AuthDisableRequest {}
 /** `AuthDisableRequest` with every field optional. */
 export interface AuthDisableRequestInit {}
@@ -9626,6 +10988,309 @@ export const AuthDisableRequest: Codec<AuthDisableRequest, AuthDisableRequestIni
   },
   fromJson(value) {
     return fromJson(AuthDisableRequest, value)
+  },
+}
+
+export interface AuthDisableResponse {
+  header: ResponseHeader | undefined
+}
+/** `AuthDisableResponse` with every field optional. */
+export interface AuthDisableResponseInit {
+  header?: ResponseHeaderInit | undefined
+}
+
+function newAuthDisableResponse(): AuthDisableResponse {
+  return { header: undefined }
+}
+
+const numbersOfAuthDisableResponse: ReadonlySet<number> = new Set([1])
+function mergeAuthDisableResponse(
+  message: AuthDisableResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthDisableResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      default:
+        at = skipField('etcdserverpb.AuthDisableResponse', numbersOfAuthDisableResponse, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthDisableResponse')
+}
+
+function sizeOfAuthDisableResponse(message: AuthDisableResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  return size
+}
+function writeAuthDisableResponse(message: AuthDisableResponseInit, out: Uint8Array, at: number): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  return at
+}
+
+export const AuthDisableResponse: Codec<AuthDisableResponse, AuthDisableResponseInit> = {
+  name: 'etcdserverpb.AuthDisableResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newAuthDisableResponse()
+    return { header: init.header && ResponseHeader.create(init.header) }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthDisableResponse()
+    mergeAuthDisableResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthDisableResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthDisableResponse(message))
+    writeAuthDisableResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthDisableResponse,
+  write: writeAuthDisableResponse,
+  toJson(message) {
+    return toJson(AuthDisableResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthDisableResponse, value)
+  },
+}
+
+export interface AuthStatusRequest {}
+/** `AuthStatusRequest` with every field optional. */
+export interface AuthStatusRequestInit {}
+
+function newAuthStatusRequest(): AuthStatusRequest {
+  return {}
+}
+
+const numbersOfAuthStatusRequest: ReadonlySet<number> = new Set([])
+function mergeAuthStatusRequest(
+  message: AuthStatusRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      default:
+        at = skipField('etcdserverpb.AuthStatusRequest', numbersOfAuthStatusRequest, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthStatusRequest')
+}
+
+function sizeOfAuthStatusRequest(_message: AuthStatusRequestInit): number {
+  return 0
+}
+function writeAuthStatusRequest(_message: AuthStatusRequestInit, _out: Uint8Array, at: number): number {
+  return at
+}
+
+export const AuthStatusRequest: Codec<AuthStatusRequest, AuthStatusRequestInit> = {
+  name: 'etcdserverpb.AuthStatusRequest',
+  fields: [],
+  create(_init) {
+    return newAuthStatusRequest()
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthStatusRequest()
+    mergeAuthStatusRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthStatusRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthStatusRequest(message))
+    writeAuthStatusRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthStatusRequest,
+  write: writeAuthStatusRequest,
+  toJson(message) {
+    return toJson(AuthStatusRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthStatusRequest, value)
+  },
+}
+
+export interface AuthStatusResponse {
+  header: ResponseHeader | undefined
+  enabled: boolean
+  /** Grows with every change of users and roles. */
+  authRevision: number
+}
+/** `AuthStatusResponse` with every field optional. */
+export interface AuthStatusResponseInit {
+  header?: ResponseHeaderInit | undefined
+  enabled?: boolean | undefined
+  authRevision?: number | undefined
+}
+
+function newAuthStatusResponse(): AuthStatusResponse {
+  return { header: undefined, enabled: false, authRevision: 0 }
+}
+
+const numbersOfAuthStatusResponse: ReadonlySet<number> = new Set([1, 2, 3])
+function mergeAuthStatusResponse(
+  message: AuthStatusResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthStatusResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      case 16:
+        message.enabled = readBool(bytes, at, end)
+        at = next
+        break
+      case 24:
+        message.authRevision = readUint(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('etcdserverpb.AuthStatusResponse', numbersOfAuthStatusResponse, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthStatusResponse')
+}
+
+function sizeOfAuthStatusResponse(message: AuthStatusResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  const enabled = message.enabled
+  if (enabled !== undefined && enabled) {
+    size += 1 + 1
+  }
+  const authRevision = message.authRevision
+  if (authRevision !== undefined && authRevision !== 0) {
+    size += 1 + sizeOfVarint(authRevision)
+  }
+  return size
+}
+function writeAuthStatusResponse(message: AuthStatusResponseInit, out: Uint8Array, at: number): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  const enabled = message.enabled
+  if (enabled !== undefined && enabled) {
+    out[at++] = 16
+    out[at++] = 1
+  }
+  const authRevision = message.authRevision
+  if (authRevision !== undefined && authRevision !== 0) {
+    out[at++] = 24
+    at = writeVarint(out, at, authRevision)
+  }
+  return at
+}
+
+export const AuthStatusResponse: Codec<AuthStatusResponse, AuthStatusResponseInit> = {
+  name: 'etcdserverpb.AuthStatusResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+    { number: 2, name: 'enabled', property: 'enabled', type: 'bool', kind: 'bool', label: 'singular' },
+    {
+      number: 3,
+      name: 'authRevision',
+      property: 'authRevision',
+      type: 'uint64',
+      kind: 'uint64',
+      label: 'singular',
+      counter: true,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newAuthStatusResponse()
+    return {
+      header: init.header && ResponseHeader.create(init.header),
+      enabled: init.enabled ?? false,
+      authRevision: init.authRevision ?? 0,
+    }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthStatusResponse()
+    mergeAuthStatusResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthStatusResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthStatusResponse(message))
+    writeAuthStatusResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthStatusResponse,
+  write: writeAuthStatusResponse,
+  toJson(message) {
+    return toJson(AuthStatusResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthStatusResponse, value)
   },
 }
 
@@ -9730,10 +11395,133 @@ export const AuthenticateRequest: Codec<AuthenticateRequest, AuthenticateRequest
   },
 }
 
+export interface AuthenticateResponse {
+  header: ResponseHeader | undefined
+  /** Sent as metadata with later requests. */
+  token: string
+}
+/** `AuthenticateResponse` with every field optional. */
+export interface AuthenticateResponseInit {
+  header?: ResponseHeaderInit | undefined
+  token?: string | undefined
+}
+
+function newAuthenticateResponse(): AuthenticateResponse {
+  return { header: undefined, token: '' }
+}
+
+const numbersOfAuthenticateResponse: ReadonlySet<number> = new Set([1, 2])
+function mergeAuthenticateResponse(
+  message: AuthenticateResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthenticateResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      case 18:
+        message.token = readString(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField(
+          'etcdserverpb.AuthenticateResponse',
+          numbersOfAuthenticateResponse,
+          tag,
+          bytes,
+          at,
+          end,
+        )
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthenticateResponse')
+}
+
+function sizeOfAuthenticateResponse(message: AuthenticateResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  const token = message.token
+  if (token !== undefined && token !== '') {
+    size += 1 + sizeOfPayload(utf8Length(token))
+  }
+  return size
+}
+function writeAuthenticateResponse(message: AuthenticateResponseInit, out: Uint8Array, at: number): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  const token = message.token
+  if (token !== undefined && token !== '') {
+    out[at++] = 18
+    at = writeString(out, at, token)
+  }
+  return at
+}
+
+export const AuthenticateResponse: Codec<AuthenticateResponse, AuthenticateResponseInit> = {
+  name: 'etcdserverpb.AuthenticateResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+    { number: 2, name: 'token', property: 'token', type: 'string', kind: 'string', label: 'singular' },
+  ],
+  create(init) {
+    if (init === undefined) return newAuthenticateResponse()
+    return { header: init.header && ResponseHeader.create(init.header), token: init.token ?? '' }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthenticateResponse()
+    mergeAuthenticateResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthenticateResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthenticateResponse(message))
+    writeAuthenticateResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthenticateResponse,
+  write: writeAuthenticateResponse,
+  toJson(message) {
+    return toJson(AuthenticateResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthenticateResponse, value)
+  },
+}
+
 export interface AuthUserAddRequest {
   name: string
+  /** In the clear from a client, empty in the raft log. */
   password: string
   options: authpb.UserAddOptions | undefined
+  /** In the raft log: base64 of the bcrypt hash. */
   hashedPassword: string
 }
 /** `AuthUserAddRequest` with every field optional. */
@@ -9893,6 +11681,103 @@ export const AuthUserAddRequest: Codec<AuthUserAddRequest, AuthUserAddRequestIni
   },
 }
 
+export interface AuthUserAddResponse {
+  header: ResponseHeader | undefined
+}
+/** `AuthUserAddResponse` with every field optional. */
+export interface AuthUserAddResponseInit {
+  header?: ResponseHeaderInit | undefined
+}
+
+function newAuthUserAddResponse(): AuthUserAddResponse {
+  return { header: undefined }
+}
+
+const numbersOfAuthUserAddResponse: ReadonlySet<number> = new Set([1])
+function mergeAuthUserAddResponse(
+  message: AuthUserAddResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthUserAddResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      default:
+        at = skipField('etcdserverpb.AuthUserAddResponse', numbersOfAuthUserAddResponse, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthUserAddResponse')
+}
+
+function sizeOfAuthUserAddResponse(message: AuthUserAddResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  return size
+}
+function writeAuthUserAddResponse(message: AuthUserAddResponseInit, out: Uint8Array, at: number): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  return at
+}
+
+export const AuthUserAddResponse: Codec<AuthUserAddResponse, AuthUserAddResponseInit> = {
+  name: 'etcdserverpb.AuthUserAddResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newAuthUserAddResponse()
+    return { header: init.header && ResponseHeader.create(init.header) }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthUserAddResponse()
+    mergeAuthUserAddResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthUserAddResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthUserAddResponse(message))
+    writeAuthUserAddResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthUserAddResponse,
+  write: writeAuthUserAddResponse,
+  toJson(message) {
+    return toJson(AuthUserAddResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthUserAddResponse, value)
+  },
+}
+
 export interface AuthUserGetRequest {
   name: string
 }
@@ -9973,6 +11858,311 @@ export const AuthUserGetRequest: Codec<AuthUserGetRequest, AuthUserGetRequestIni
   },
   fromJson(value) {
     return fromJson(AuthUserGetRequest, value)
+  },
+}
+
+export interface AuthUserGetResponse {
+  header: ResponseHeader | undefined
+  roles: string[]
+}
+/** `AuthUserGetResponse` with every field optional. */
+export interface AuthUserGetResponseInit {
+  header?: ResponseHeaderInit | undefined
+  roles?: readonly string[] | undefined
+}
+
+function newAuthUserGetResponse(): AuthUserGetResponse {
+  return { header: undefined, roles: [] }
+}
+
+const numbersOfAuthUserGetResponse: ReadonlySet<number> = new Set([1, 2])
+function mergeAuthUserGetResponse(
+  message: AuthUserGetResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthUserGetResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      case 18:
+        message.roles.push(readString(bytes, at, end))
+        at = next
+        break
+      default:
+        at = skipField('etcdserverpb.AuthUserGetResponse', numbersOfAuthUserGetResponse, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthUserGetResponse')
+}
+
+function sizeOfAuthUserGetResponse(message: AuthUserGetResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  const roles = message.roles
+  if (roles !== undefined) {
+    for (let i = 0; i < roles.length; i++) {
+      size += 1 + sizeOfPayload(utf8Length(roles[i]!))
+    }
+  }
+  return size
+}
+function writeAuthUserGetResponse(message: AuthUserGetResponseInit, out: Uint8Array, at: number): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  const roles = message.roles
+  if (roles !== undefined) {
+    for (let i = 0; i < roles.length; i++) {
+      out[at++] = 18
+      at = writeString(out, at, roles[i]!)
+    }
+  }
+  return at
+}
+
+export const AuthUserGetResponse: Codec<AuthUserGetResponse, AuthUserGetResponseInit> = {
+  name: 'etcdserverpb.AuthUserGetResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+    { number: 2, name: 'roles', property: 'roles', type: 'string', kind: 'string', label: 'repeated' },
+  ],
+  create(init) {
+    if (init === undefined) return newAuthUserGetResponse()
+    return { header: init.header && ResponseHeader.create(init.header), roles: init.roles?.slice() ?? [] }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthUserGetResponse()
+    mergeAuthUserGetResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthUserGetResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthUserGetResponse(message))
+    writeAuthUserGetResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthUserGetResponse,
+  write: writeAuthUserGetResponse,
+  toJson(message) {
+    return toJson(AuthUserGetResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthUserGetResponse, value)
+  },
+}
+
+export interface AuthUserListRequest {}
+/** `AuthUserListRequest` with every field optional. */
+export interface AuthUserListRequestInit {}
+
+function newAuthUserListRequest(): AuthUserListRequest {
+  return {}
+}
+
+const numbersOfAuthUserListRequest: ReadonlySet<number> = new Set([])
+function mergeAuthUserListRequest(
+  message: AuthUserListRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      default:
+        at = skipField('etcdserverpb.AuthUserListRequest', numbersOfAuthUserListRequest, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthUserListRequest')
+}
+
+function sizeOfAuthUserListRequest(_message: AuthUserListRequestInit): number {
+  return 0
+}
+function writeAuthUserListRequest(_message: AuthUserListRequestInit, _out: Uint8Array, at: number): number {
+  return at
+}
+
+export const AuthUserListRequest: Codec<AuthUserListRequest, AuthUserListRequestInit> = {
+  name: 'etcdserverpb.AuthUserListRequest',
+  fields: [],
+  create(_init) {
+    return newAuthUserListRequest()
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthUserListRequest()
+    mergeAuthUserListRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthUserListRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthUserListRequest(message))
+    writeAuthUserListRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthUserListRequest,
+  write: writeAuthUserListRequest,
+  toJson(message) {
+    return toJson(AuthUserListRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthUserListRequest, value)
+  },
+}
+
+export interface AuthUserListResponse {
+  header: ResponseHeader | undefined
+  users: string[]
+}
+/** `AuthUserListResponse` with every field optional. */
+export interface AuthUserListResponseInit {
+  header?: ResponseHeaderInit | undefined
+  users?: readonly string[] | undefined
+}
+
+function newAuthUserListResponse(): AuthUserListResponse {
+  return { header: undefined, users: [] }
+}
+
+const numbersOfAuthUserListResponse: ReadonlySet<number> = new Set([1, 2])
+function mergeAuthUserListResponse(
+  message: AuthUserListResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthUserListResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      case 18:
+        message.users.push(readString(bytes, at, end))
+        at = next
+        break
+      default:
+        at = skipField(
+          'etcdserverpb.AuthUserListResponse',
+          numbersOfAuthUserListResponse,
+          tag,
+          bytes,
+          at,
+          end,
+        )
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthUserListResponse')
+}
+
+function sizeOfAuthUserListResponse(message: AuthUserListResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  const users = message.users
+  if (users !== undefined) {
+    for (let i = 0; i < users.length; i++) {
+      size += 1 + sizeOfPayload(utf8Length(users[i]!))
+    }
+  }
+  return size
+}
+function writeAuthUserListResponse(message: AuthUserListResponseInit, out: Uint8Array, at: number): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  const users = message.users
+  if (users !== undefined) {
+    for (let i = 0; i < users.length; i++) {
+      out[at++] = 18
+      at = writeString(out, at, users[i]!)
+    }
+  }
+  return at
+}
+
+export const AuthUserListResponse: Codec<AuthUserListResponse, AuthUserListResponseInit> = {
+  name: 'etcdserverpb.AuthUserListResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+    { number: 2, name: 'users', property: 'users', type: 'string', kind: 'string', label: 'repeated' },
+  ],
+  create(init) {
+    if (init === undefined) return newAuthUserListResponse()
+    return { header: init.header && ResponseHeader.create(init.header), users: init.users?.slice() ?? [] }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthUserListResponse()
+    mergeAuthUserListResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthUserListResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthUserListResponse(message))
+    writeAuthUserListResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthUserListResponse,
+  write: writeAuthUserListResponse,
+  toJson(message) {
+    return toJson(AuthUserListResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthUserListResponse, value)
   },
 }
 
@@ -10066,8 +12256,117 @@ export const AuthUserDeleteRequest: Codec<AuthUserDeleteRequest, AuthUserDeleteR
   },
 }
 
+export interface AuthUserDeleteResponse {
+  header: ResponseHeader | undefined
+}
+/** `AuthUserDeleteResponse` with every field optional. */
+export interface AuthUserDeleteResponseInit {
+  header?: ResponseHeaderInit | undefined
+}
+
+function newAuthUserDeleteResponse(): AuthUserDeleteResponse {
+  return { header: undefined }
+}
+
+const numbersOfAuthUserDeleteResponse: ReadonlySet<number> = new Set([1])
+function mergeAuthUserDeleteResponse(
+  message: AuthUserDeleteResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthUserDeleteResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      default:
+        at = skipField(
+          'etcdserverpb.AuthUserDeleteResponse',
+          numbersOfAuthUserDeleteResponse,
+          tag,
+          bytes,
+          at,
+          end,
+        )
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthUserDeleteResponse')
+}
+
+function sizeOfAuthUserDeleteResponse(message: AuthUserDeleteResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  return size
+}
+function writeAuthUserDeleteResponse(
+  message: AuthUserDeleteResponseInit,
+  out: Uint8Array,
+  at: number,
+): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  return at
+}
+
+export const AuthUserDeleteResponse: Codec<AuthUserDeleteResponse, AuthUserDeleteResponseInit> = {
+  name: 'etcdserverpb.AuthUserDeleteResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newAuthUserDeleteResponse()
+    return { header: init.header && ResponseHeader.create(init.header) }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthUserDeleteResponse()
+    mergeAuthUserDeleteResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthUserDeleteResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthUserDeleteResponse(message))
+    writeAuthUserDeleteResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthUserDeleteResponse,
+  write: writeAuthUserDeleteResponse,
+  toJson(message) {
+    return toJson(AuthUserDeleteResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthUserDeleteResponse, value)
+  },
+}
+
 export interface AuthUserChangePasswordRequest {
   name: string
+  /** As in AuthUserAddRequest. */
   password: string
   hashedPassword: string
 }
@@ -10204,6 +12503,117 @@ export const AuthUserChangePasswordRequest: Codec<
   },
 }
 
+export interface AuthUserChangePasswordResponse {
+  header: ResponseHeader | undefined
+}
+/** `AuthUserChangePasswordResponse` with every field optional. */
+export interface AuthUserChangePasswordResponseInit {
+  header?: ResponseHeaderInit | undefined
+}
+
+function newAuthUserChangePasswordResponse(): AuthUserChangePasswordResponse {
+  return { header: undefined }
+}
+
+const numbersOfAuthUserChangePasswordResponse: ReadonlySet<number> = new Set([1])
+function mergeAuthUserChangePasswordResponse(
+  message: AuthUserChangePasswordResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthUserChangePasswordResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      default:
+        at = skipField(
+          'etcdserverpb.AuthUserChangePasswordResponse',
+          numbersOfAuthUserChangePasswordResponse,
+          tag,
+          bytes,
+          at,
+          end,
+        )
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthUserChangePasswordResponse')
+}
+
+function sizeOfAuthUserChangePasswordResponse(message: AuthUserChangePasswordResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  return size
+}
+function writeAuthUserChangePasswordResponse(
+  message: AuthUserChangePasswordResponseInit,
+  out: Uint8Array,
+  at: number,
+): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  return at
+}
+
+export const AuthUserChangePasswordResponse: Codec<
+  AuthUserChangePasswordResponse,
+  AuthUserChangePasswordResponseInit
+> = {
+  name: 'etcdserverpb.AuthUserChangePasswordResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newAuthUserChangePasswordResponse()
+    return { header: init.header && ResponseHeader.create(init.header) }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthUserChangePasswordResponse()
+    mergeAuthUserChangePasswordResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthUserChangePasswordResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthUserChangePasswordResponse(message))
+    writeAuthUserChangePasswordResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthUserChangePasswordResponse,
+  write: writeAuthUserChangePasswordResponse,
+  toJson(message) {
+    return toJson(AuthUserChangePasswordResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthUserChangePasswordResponse, value)
+  },
+}
+
 export interface AuthUserGrantRoleRequest {
   user: string
   role: string
@@ -10313,6 +12723,114 @@ export const AuthUserGrantRoleRequest: Codec<AuthUserGrantRoleRequest, AuthUserG
   },
   fromJson(value) {
     return fromJson(AuthUserGrantRoleRequest, value)
+  },
+}
+
+export interface AuthUserGrantRoleResponse {
+  header: ResponseHeader | undefined
+}
+/** `AuthUserGrantRoleResponse` with every field optional. */
+export interface AuthUserGrantRoleResponseInit {
+  header?: ResponseHeaderInit | undefined
+}
+
+function newAuthUserGrantRoleResponse(): AuthUserGrantRoleResponse {
+  return { header: undefined }
+}
+
+const numbersOfAuthUserGrantRoleResponse: ReadonlySet<number> = new Set([1])
+function mergeAuthUserGrantRoleResponse(
+  message: AuthUserGrantRoleResponse,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthUserGrantRoleResponse')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      default:
+        at = skipField(
+          'etcdserverpb.AuthUserGrantRoleResponse',
+          numbersOfAuthUserGrantRoleResponse,
+          tag,
+          bytes,
+          at,
+          end,
+        )
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthUserGrantRoleResponse')
+}
+
+function sizeOfAuthUserGrantRoleResponse(message: AuthUserGrantRoleResponseInit): number {
+  let size = 0
+  const header = message.header
+  if (header !== undefined) {
+    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
+  }
+  return size
+}
+function writeAuthUserGrantRoleResponse(
+  message: AuthUserGrantRoleResponseInit,
+  out: Uint8Array,
+  at: number,
+): number {
+  const header = message.header
+  if (header !== undefined) {
+    out[at++] = 10
+    at = writeVarint(out, at, sizeOfResponseHeader(header))
+    at = writeResponseHeader(header, out, at)
+  }
+  return at
+}
+
+export const AuthUserGrantRoleResponse: Codec<AuthUserGrantRoleResponse, AuthUserGrantRoleResponseInit> = {
+  name: 'etcdserverpb.AuthUserGrantRoleResponse',
+  fields: [
+    {
+      number: 1,
+      name: 'header',
+      property: 'header',
+      type: 'etcdserverpb.ResponseHeader',
+      kind: 'message',
+      label: 'singular',
+      codec: () => ResponseHeader,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newAuthUserGrantRoleResponse()
+    return { header: init.header && ResponseHeader.create(init.header) }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthUserGrantRoleResponse()
+    mergeAuthUserGrantRoleResponse(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthUserGrantRoleResponse,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthUserGrantRoleResponse(message))
+    writeAuthUserGrantRoleResponse(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthUserGrantRoleResponse,
+  write: writeAuthUserGrantRoleResponse,
+  toJson(message) {
+    return toJson(AuthUserGrantRoleResponse, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthUserGrantRoleResponse, value)
   },
 }
 
@@ -10428,1503 +12946,6 @@ export const AuthUserRevokeRoleRequest: Codec<AuthUserRevokeRoleRequest, AuthUse
   },
 }
 
-export interface AuthRoleAddRequest {
-  name: string
-}
-/** `AuthRoleAddRequest` with every field optional. */
-export interface AuthRoleAddRequestInit {
-  name?: string | undefined
-}
-
-function newAuthRoleAddRequest(): AuthRoleAddRequest {
-  return { name: '' }
-}
-
-const numbersOfAuthRoleAddRequest: ReadonlySet<number> = new Set([1])
-function mergeAuthRoleAddRequest(
-  message: AuthRoleAddRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10:
-        message.name = readString(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField('etcdserverpb.AuthRoleAddRequest', numbersOfAuthRoleAddRequest, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthRoleAddRequest')
-}
-
-function sizeOfAuthRoleAddRequest(message: AuthRoleAddRequestInit): number {
-  let size = 0
-  const name = message.name
-  if (name !== undefined && name !== '') {
-    size += 1 + sizeOfPayload(utf8Length(name))
-  }
-  return size
-}
-function writeAuthRoleAddRequest(message: AuthRoleAddRequestInit, out: Uint8Array, at: number): number {
-  const name = message.name
-  if (name !== undefined && name !== '') {
-    out[at++] = 10
-    at = writeString(out, at, name)
-  }
-  return at
-}
-
-export const AuthRoleAddRequest: Codec<AuthRoleAddRequest, AuthRoleAddRequestInit> = {
-  name: 'etcdserverpb.AuthRoleAddRequest',
-  fields: [{ number: 1, name: 'name', property: 'name', type: 'string', kind: 'string', label: 'singular' }],
-  create(init) {
-    if (init === undefined) return newAuthRoleAddRequest()
-    return { name: init.name ?? '' }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthRoleAddRequest()
-    mergeAuthRoleAddRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthRoleAddRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthRoleAddRequest(message))
-    writeAuthRoleAddRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthRoleAddRequest,
-  write: writeAuthRoleAddRequest,
-  toJson(message) {
-    return toJson(AuthRoleAddRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthRoleAddRequest, value)
-  },
-}
-
-export interface AuthRoleGetRequest {
-  role: string
-}
-/** `AuthRoleGetRequest` with every field optional. */
-export interface AuthRoleGetRequestInit {
-  role?: string | undefined
-}
-
-function newAuthRoleGetRequest(): AuthRoleGetRequest {
-  return { role: '' }
-}
-
-const numbersOfAuthRoleGetRequest: ReadonlySet<number> = new Set([1])
-function mergeAuthRoleGetRequest(
-  message: AuthRoleGetRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10:
-        message.role = readString(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField('etcdserverpb.AuthRoleGetRequest', numbersOfAuthRoleGetRequest, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthRoleGetRequest')
-}
-
-function sizeOfAuthRoleGetRequest(message: AuthRoleGetRequestInit): number {
-  let size = 0
-  const role = message.role
-  if (role !== undefined && role !== '') {
-    size += 1 + sizeOfPayload(utf8Length(role))
-  }
-  return size
-}
-function writeAuthRoleGetRequest(message: AuthRoleGetRequestInit, out: Uint8Array, at: number): number {
-  const role = message.role
-  if (role !== undefined && role !== '') {
-    out[at++] = 10
-    at = writeString(out, at, role)
-  }
-  return at
-}
-
-export const AuthRoleGetRequest: Codec<AuthRoleGetRequest, AuthRoleGetRequestInit> = {
-  name: 'etcdserverpb.AuthRoleGetRequest',
-  fields: [{ number: 1, name: 'role', property: 'role', type: 'string', kind: 'string', label: 'singular' }],
-  create(init) {
-    if (init === undefined) return newAuthRoleGetRequest()
-    return { role: init.role ?? '' }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthRoleGetRequest()
-    mergeAuthRoleGetRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthRoleGetRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthRoleGetRequest(message))
-    writeAuthRoleGetRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthRoleGetRequest,
-  write: writeAuthRoleGetRequest,
-  toJson(message) {
-    return toJson(AuthRoleGetRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthRoleGetRequest, value)
-  },
-}
-
-export interface AuthUserListRequest {}
-/** `AuthUserListRequest` with every field optional. */
-export interface AuthUserListRequestInit {}
-
-function newAuthUserListRequest(): AuthUserListRequest {
-  return {}
-}
-
-const numbersOfAuthUserListRequest: ReadonlySet<number> = new Set([])
-function mergeAuthUserListRequest(
-  message: AuthUserListRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      default:
-        at = skipField('etcdserverpb.AuthUserListRequest', numbersOfAuthUserListRequest, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthUserListRequest')
-}
-
-function sizeOfAuthUserListRequest(_message: AuthUserListRequestInit): number {
-  return 0
-}
-function writeAuthUserListRequest(_message: AuthUserListRequestInit, _out: Uint8Array, at: number): number {
-  return at
-}
-
-export const AuthUserListRequest: Codec<AuthUserListRequest, AuthUserListRequestInit> = {
-  name: 'etcdserverpb.AuthUserListRequest',
-  fields: [],
-  create(_init) {
-    return newAuthUserListRequest()
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthUserListRequest()
-    mergeAuthUserListRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthUserListRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthUserListRequest(message))
-    writeAuthUserListRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthUserListRequest,
-  write: writeAuthUserListRequest,
-  toJson(message) {
-    return toJson(AuthUserListRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthUserListRequest, value)
-  },
-}
-
-export interface AuthRoleListRequest {}
-/** `AuthRoleListRequest` with every field optional. */
-export interface AuthRoleListRequestInit {}
-
-function newAuthRoleListRequest(): AuthRoleListRequest {
-  return {}
-}
-
-const numbersOfAuthRoleListRequest: ReadonlySet<number> = new Set([])
-function mergeAuthRoleListRequest(
-  message: AuthRoleListRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      default:
-        at = skipField('etcdserverpb.AuthRoleListRequest', numbersOfAuthRoleListRequest, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthRoleListRequest')
-}
-
-function sizeOfAuthRoleListRequest(_message: AuthRoleListRequestInit): number {
-  return 0
-}
-function writeAuthRoleListRequest(_message: AuthRoleListRequestInit, _out: Uint8Array, at: number): number {
-  return at
-}
-
-export const AuthRoleListRequest: Codec<AuthRoleListRequest, AuthRoleListRequestInit> = {
-  name: 'etcdserverpb.AuthRoleListRequest',
-  fields: [],
-  create(_init) {
-    return newAuthRoleListRequest()
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthRoleListRequest()
-    mergeAuthRoleListRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthRoleListRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthRoleListRequest(message))
-    writeAuthRoleListRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthRoleListRequest,
-  write: writeAuthRoleListRequest,
-  toJson(message) {
-    return toJson(AuthRoleListRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthRoleListRequest, value)
-  },
-}
-
-export interface AuthRoleDeleteRequest {
-  role: string
-}
-/** `AuthRoleDeleteRequest` with every field optional. */
-export interface AuthRoleDeleteRequestInit {
-  role?: string | undefined
-}
-
-function newAuthRoleDeleteRequest(): AuthRoleDeleteRequest {
-  return { role: '' }
-}
-
-const numbersOfAuthRoleDeleteRequest: ReadonlySet<number> = new Set([1])
-function mergeAuthRoleDeleteRequest(
-  message: AuthRoleDeleteRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10:
-        message.role = readString(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField(
-          'etcdserverpb.AuthRoleDeleteRequest',
-          numbersOfAuthRoleDeleteRequest,
-          tag,
-          bytes,
-          at,
-          end,
-        )
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthRoleDeleteRequest')
-}
-
-function sizeOfAuthRoleDeleteRequest(message: AuthRoleDeleteRequestInit): number {
-  let size = 0
-  const role = message.role
-  if (role !== undefined && role !== '') {
-    size += 1 + sizeOfPayload(utf8Length(role))
-  }
-  return size
-}
-function writeAuthRoleDeleteRequest(message: AuthRoleDeleteRequestInit, out: Uint8Array, at: number): number {
-  const role = message.role
-  if (role !== undefined && role !== '') {
-    out[at++] = 10
-    at = writeString(out, at, role)
-  }
-  return at
-}
-
-export const AuthRoleDeleteRequest: Codec<AuthRoleDeleteRequest, AuthRoleDeleteRequestInit> = {
-  name: 'etcdserverpb.AuthRoleDeleteRequest',
-  fields: [{ number: 1, name: 'role', property: 'role', type: 'string', kind: 'string', label: 'singular' }],
-  create(init) {
-    if (init === undefined) return newAuthRoleDeleteRequest()
-    return { role: init.role ?? '' }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthRoleDeleteRequest()
-    mergeAuthRoleDeleteRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthRoleDeleteRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthRoleDeleteRequest(message))
-    writeAuthRoleDeleteRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthRoleDeleteRequest,
-  write: writeAuthRoleDeleteRequest,
-  toJson(message) {
-    return toJson(AuthRoleDeleteRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthRoleDeleteRequest, value)
-  },
-}
-
-export interface AuthRoleGrantPermissionRequest {
-  name: string
-  perm: authpb.Permission | undefined
-}
-/** `AuthRoleGrantPermissionRequest` with every field optional. */
-export interface AuthRoleGrantPermissionRequestInit {
-  name?: string | undefined
-  perm?: authpb.PermissionInit | undefined
-}
-
-function newAuthRoleGrantPermissionRequest(): AuthRoleGrantPermissionRequest {
-  return { name: '', perm: undefined }
-}
-
-const numbersOfAuthRoleGrantPermissionRequest: ReadonlySet<number> = new Set([1, 2])
-function mergeAuthRoleGrantPermissionRequest(
-  message: AuthRoleGrantPermissionRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthRoleGrantPermissionRequest')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10:
-        message.name = readString(bytes, at, end)
-        at = next
-        break
-      case 18: {
-        const stop = readLength(bytes, at, end)
-        authpb.Permission.merge((message.perm ??= authpb.Permission.create()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      default:
-        at = skipField(
-          'etcdserverpb.AuthRoleGrantPermissionRequest',
-          numbersOfAuthRoleGrantPermissionRequest,
-          tag,
-          bytes,
-          at,
-          end,
-        )
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthRoleGrantPermissionRequest')
-}
-
-function sizeOfAuthRoleGrantPermissionRequest(message: AuthRoleGrantPermissionRequestInit): number {
-  let size = 0
-  const name = message.name
-  if (name !== undefined && name !== '') {
-    size += 1 + sizeOfPayload(utf8Length(name))
-  }
-  const perm = message.perm
-  if (perm !== undefined) {
-    size += 1 + sizeOfPayload(authpb.Permission.encodedSize(perm))
-  }
-  return size
-}
-function writeAuthRoleGrantPermissionRequest(
-  message: AuthRoleGrantPermissionRequestInit,
-  out: Uint8Array,
-  at: number,
-): number {
-  const name = message.name
-  if (name !== undefined && name !== '') {
-    out[at++] = 10
-    at = writeString(out, at, name)
-  }
-  const perm = message.perm
-  if (perm !== undefined) {
-    out[at++] = 18
-    at = writeVarint(out, at, authpb.Permission.encodedSize(perm))
-    at = authpb.Permission.write(perm, out, at)
-  }
-  return at
-}
-
-export const AuthRoleGrantPermissionRequest: Codec<
-  AuthRoleGrantPermissionRequest,
-  AuthRoleGrantPermissionRequestInit
-> = {
-  name: 'etcdserverpb.AuthRoleGrantPermissionRequest',
-  fields: [
-    { number: 1, name: 'name', property: 'name', type: 'string', kind: 'string', label: 'singular' },
-    {
-      number: 2,
-      name: 'perm',
-      property: 'perm',
-      type: 'authpb.Permission',
-      kind: 'message',
-      label: 'singular',
-      codec: () => authpb.Permission,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newAuthRoleGrantPermissionRequest()
-    return { name: init.name ?? '', perm: init.perm && authpb.Permission.create(init.perm) }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthRoleGrantPermissionRequest()
-    mergeAuthRoleGrantPermissionRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthRoleGrantPermissionRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthRoleGrantPermissionRequest(message))
-    writeAuthRoleGrantPermissionRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthRoleGrantPermissionRequest,
-  write: writeAuthRoleGrantPermissionRequest,
-  toJson(message) {
-    return toJson(AuthRoleGrantPermissionRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthRoleGrantPermissionRequest, value)
-  },
-}
-
-export interface AuthRoleRevokePermissionRequest {
-  role: string
-  key: Uint8Array
-  rangeEnd: Uint8Array
-}
-/** `AuthRoleRevokePermissionRequest` with every field optional. */
-export interface AuthRoleRevokePermissionRequestInit {
-  role?: string | undefined
-  key?: Uint8Array | undefined
-  rangeEnd?: Uint8Array | undefined
-}
-
-function newAuthRoleRevokePermissionRequest(): AuthRoleRevokePermissionRequest {
-  return { role: '', key: EMPTY, rangeEnd: EMPTY }
-}
-
-const numbersOfAuthRoleRevokePermissionRequest: ReadonlySet<number> = new Set([1, 2, 3])
-function mergeAuthRoleRevokePermissionRequest(
-  message: AuthRoleRevokePermissionRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10:
-        message.role = readString(bytes, at, end)
-        at = next
-        break
-      case 18:
-        message.key = readBytes(bytes, at, end)
-        at = next
-        break
-      case 26:
-        message.rangeEnd = readBytes(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField(
-          'etcdserverpb.AuthRoleRevokePermissionRequest',
-          numbersOfAuthRoleRevokePermissionRequest,
-          tag,
-          bytes,
-          at,
-          end,
-        )
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthRoleRevokePermissionRequest')
-}
-
-function sizeOfAuthRoleRevokePermissionRequest(message: AuthRoleRevokePermissionRequestInit): number {
-  let size = 0
-  const role = message.role
-  if (role !== undefined && role !== '') {
-    size += 1 + sizeOfPayload(utf8Length(role))
-  }
-  const key = message.key
-  if (key !== undefined && key.length !== 0) {
-    size += 1 + sizeOfPayload(key.length)
-  }
-  const rangeEnd = message.rangeEnd
-  if (rangeEnd !== undefined && rangeEnd.length !== 0) {
-    size += 1 + sizeOfPayload(rangeEnd.length)
-  }
-  return size
-}
-function writeAuthRoleRevokePermissionRequest(
-  message: AuthRoleRevokePermissionRequestInit,
-  out: Uint8Array,
-  at: number,
-): number {
-  const role = message.role
-  if (role !== undefined && role !== '') {
-    out[at++] = 10
-    at = writeString(out, at, role)
-  }
-  const key = message.key
-  if (key !== undefined && key.length !== 0) {
-    out[at++] = 18
-    at = writeBytes(out, at, key)
-  }
-  const rangeEnd = message.rangeEnd
-  if (rangeEnd !== undefined && rangeEnd.length !== 0) {
-    out[at++] = 26
-    at = writeBytes(out, at, rangeEnd)
-  }
-  return at
-}
-
-export const AuthRoleRevokePermissionRequest: Codec<
-  AuthRoleRevokePermissionRequest,
-  AuthRoleRevokePermissionRequestInit
-> = {
-  name: 'etcdserverpb.AuthRoleRevokePermissionRequest',
-  fields: [
-    { number: 1, name: 'role', property: 'role', type: 'string', kind: 'string', label: 'singular' },
-    { number: 2, name: 'key', property: 'key', type: 'bytes', kind: 'bytes', label: 'singular' },
-    { number: 3, name: 'range_end', property: 'rangeEnd', type: 'bytes', kind: 'bytes', label: 'singular' },
-  ],
-  create(init) {
-    if (init === undefined) return newAuthRoleRevokePermissionRequest()
-    return { role: init.role ?? '', key: init.key ?? EMPTY, rangeEnd: init.rangeEnd ?? EMPTY }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthRoleRevokePermissionRequest()
-    mergeAuthRoleRevokePermissionRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthRoleRevokePermissionRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthRoleRevokePermissionRequest(message))
-    writeAuthRoleRevokePermissionRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthRoleRevokePermissionRequest,
-  write: writeAuthRoleRevokePermissionRequest,
-  toJson(message) {
-    return toJson(AuthRoleRevokePermissionRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthRoleRevokePermissionRequest, value)
-  },
-}
-
-export interface AuthEnableResponse {
-  header: ResponseHeader | undefined
-}
-/** `AuthEnableResponse` with every field optional. */
-export interface AuthEnableResponseInit {
-  header?: ResponseHeaderInit | undefined
-}
-
-function newAuthEnableResponse(): AuthEnableResponse {
-  return { header: undefined }
-}
-
-const numbersOfAuthEnableResponse: ReadonlySet<number> = new Set([1])
-function mergeAuthEnableResponse(
-  message: AuthEnableResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthEnableResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      default:
-        at = skipField('etcdserverpb.AuthEnableResponse', numbersOfAuthEnableResponse, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthEnableResponse')
-}
-
-function sizeOfAuthEnableResponse(message: AuthEnableResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  return size
-}
-function writeAuthEnableResponse(message: AuthEnableResponseInit, out: Uint8Array, at: number): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  return at
-}
-
-export const AuthEnableResponse: Codec<AuthEnableResponse, AuthEnableResponseInit> = {
-  name: 'etcdserverpb.AuthEnableResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newAuthEnableResponse()
-    return { header: init.header && ResponseHeader.create(init.header) }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthEnableResponse()
-    mergeAuthEnableResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthEnableResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthEnableResponse(message))
-    writeAuthEnableResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthEnableResponse,
-  write: writeAuthEnableResponse,
-  toJson(message) {
-    return toJson(AuthEnableResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthEnableResponse, value)
-  },
-}
-
-export interface AuthDisableResponse {
-  header: ResponseHeader | undefined
-}
-/** `AuthDisableResponse` with every field optional. */
-export interface AuthDisableResponseInit {
-  header?: ResponseHeaderInit | undefined
-}
-
-function newAuthDisableResponse(): AuthDisableResponse {
-  return { header: undefined }
-}
-
-const numbersOfAuthDisableResponse: ReadonlySet<number> = new Set([1])
-function mergeAuthDisableResponse(
-  message: AuthDisableResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthDisableResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      default:
-        at = skipField('etcdserverpb.AuthDisableResponse', numbersOfAuthDisableResponse, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthDisableResponse')
-}
-
-function sizeOfAuthDisableResponse(message: AuthDisableResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  return size
-}
-function writeAuthDisableResponse(message: AuthDisableResponseInit, out: Uint8Array, at: number): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  return at
-}
-
-export const AuthDisableResponse: Codec<AuthDisableResponse, AuthDisableResponseInit> = {
-  name: 'etcdserverpb.AuthDisableResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newAuthDisableResponse()
-    return { header: init.header && ResponseHeader.create(init.header) }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthDisableResponse()
-    mergeAuthDisableResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthDisableResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthDisableResponse(message))
-    writeAuthDisableResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthDisableResponse,
-  write: writeAuthDisableResponse,
-  toJson(message) {
-    return toJson(AuthDisableResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthDisableResponse, value)
-  },
-}
-
-export interface AuthenticateResponse {
-  header: ResponseHeader | undefined
-  token: string
-}
-/** `AuthenticateResponse` with every field optional. */
-export interface AuthenticateResponseInit {
-  header?: ResponseHeaderInit | undefined
-  token?: string | undefined
-}
-
-function newAuthenticateResponse(): AuthenticateResponse {
-  return { header: undefined, token: '' }
-}
-
-const numbersOfAuthenticateResponse: ReadonlySet<number> = new Set([1, 2])
-function mergeAuthenticateResponse(
-  message: AuthenticateResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthenticateResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      case 18:
-        message.token = readString(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField(
-          'etcdserverpb.AuthenticateResponse',
-          numbersOfAuthenticateResponse,
-          tag,
-          bytes,
-          at,
-          end,
-        )
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthenticateResponse')
-}
-
-function sizeOfAuthenticateResponse(message: AuthenticateResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  const token = message.token
-  if (token !== undefined && token !== '') {
-    size += 1 + sizeOfPayload(utf8Length(token))
-  }
-  return size
-}
-function writeAuthenticateResponse(message: AuthenticateResponseInit, out: Uint8Array, at: number): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  const token = message.token
-  if (token !== undefined && token !== '') {
-    out[at++] = 18
-    at = writeString(out, at, token)
-  }
-  return at
-}
-
-export const AuthenticateResponse: Codec<AuthenticateResponse, AuthenticateResponseInit> = {
-  name: 'etcdserverpb.AuthenticateResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-    { number: 2, name: 'token', property: 'token', type: 'string', kind: 'string', label: 'singular' },
-  ],
-  create(init) {
-    if (init === undefined) return newAuthenticateResponse()
-    return { header: init.header && ResponseHeader.create(init.header), token: init.token ?? '' }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthenticateResponse()
-    mergeAuthenticateResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthenticateResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthenticateResponse(message))
-    writeAuthenticateResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthenticateResponse,
-  write: writeAuthenticateResponse,
-  toJson(message) {
-    return toJson(AuthenticateResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthenticateResponse, value)
-  },
-}
-
-export interface AuthUserAddResponse {
-  header: ResponseHeader | undefined
-}
-/** `AuthUserAddResponse` with every field optional. */
-export interface AuthUserAddResponseInit {
-  header?: ResponseHeaderInit | undefined
-}
-
-function newAuthUserAddResponse(): AuthUserAddResponse {
-  return { header: undefined }
-}
-
-const numbersOfAuthUserAddResponse: ReadonlySet<number> = new Set([1])
-function mergeAuthUserAddResponse(
-  message: AuthUserAddResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthUserAddResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      default:
-        at = skipField('etcdserverpb.AuthUserAddResponse', numbersOfAuthUserAddResponse, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthUserAddResponse')
-}
-
-function sizeOfAuthUserAddResponse(message: AuthUserAddResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  return size
-}
-function writeAuthUserAddResponse(message: AuthUserAddResponseInit, out: Uint8Array, at: number): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  return at
-}
-
-export const AuthUserAddResponse: Codec<AuthUserAddResponse, AuthUserAddResponseInit> = {
-  name: 'etcdserverpb.AuthUserAddResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newAuthUserAddResponse()
-    return { header: init.header && ResponseHeader.create(init.header) }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthUserAddResponse()
-    mergeAuthUserAddResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthUserAddResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthUserAddResponse(message))
-    writeAuthUserAddResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthUserAddResponse,
-  write: writeAuthUserAddResponse,
-  toJson(message) {
-    return toJson(AuthUserAddResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthUserAddResponse, value)
-  },
-}
-
-export interface AuthUserGetResponse {
-  header: ResponseHeader | undefined
-  roles: string[]
-}
-/** `AuthUserGetResponse` with every field optional. */
-export interface AuthUserGetResponseInit {
-  header?: ResponseHeaderInit | undefined
-  roles?: readonly string[] | undefined
-}
-
-function newAuthUserGetResponse(): AuthUserGetResponse {
-  return { header: undefined, roles: [] }
-}
-
-const numbersOfAuthUserGetResponse: ReadonlySet<number> = new Set([1, 2])
-function mergeAuthUserGetResponse(
-  message: AuthUserGetResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthUserGetResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      case 18:
-        message.roles.push(readString(bytes, at, end))
-        at = next
-        break
-      default:
-        at = skipField('etcdserverpb.AuthUserGetResponse', numbersOfAuthUserGetResponse, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthUserGetResponse')
-}
-
-function sizeOfAuthUserGetResponse(message: AuthUserGetResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  const roles = message.roles
-  if (roles !== undefined) {
-    for (let i = 0; i < roles.length; i++) {
-      size += 1 + sizeOfPayload(utf8Length(roles[i]!))
-    }
-  }
-  return size
-}
-function writeAuthUserGetResponse(message: AuthUserGetResponseInit, out: Uint8Array, at: number): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  const roles = message.roles
-  if (roles !== undefined) {
-    for (let i = 0; i < roles.length; i++) {
-      out[at++] = 18
-      at = writeString(out, at, roles[i]!)
-    }
-  }
-  return at
-}
-
-export const AuthUserGetResponse: Codec<AuthUserGetResponse, AuthUserGetResponseInit> = {
-  name: 'etcdserverpb.AuthUserGetResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-    { number: 2, name: 'roles', property: 'roles', type: 'string', kind: 'string', label: 'repeated' },
-  ],
-  create(init) {
-    if (init === undefined) return newAuthUserGetResponse()
-    return { header: init.header && ResponseHeader.create(init.header), roles: init.roles?.slice() ?? [] }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthUserGetResponse()
-    mergeAuthUserGetResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthUserGetResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthUserGetResponse(message))
-    writeAuthUserGetResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthUserGetResponse,
-  write: writeAuthUserGetResponse,
-  toJson(message) {
-    return toJson(AuthUserGetResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthUserGetResponse, value)
-  },
-}
-
-export interface AuthUserDeleteResponse {
-  header: ResponseHeader | undefined
-}
-/** `AuthUserDeleteResponse` with every field optional. */
-export interface AuthUserDeleteResponseInit {
-  header?: ResponseHeaderInit | undefined
-}
-
-function newAuthUserDeleteResponse(): AuthUserDeleteResponse {
-  return { header: undefined }
-}
-
-const numbersOfAuthUserDeleteResponse: ReadonlySet<number> = new Set([1])
-function mergeAuthUserDeleteResponse(
-  message: AuthUserDeleteResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthUserDeleteResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      default:
-        at = skipField(
-          'etcdserverpb.AuthUserDeleteResponse',
-          numbersOfAuthUserDeleteResponse,
-          tag,
-          bytes,
-          at,
-          end,
-        )
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthUserDeleteResponse')
-}
-
-function sizeOfAuthUserDeleteResponse(message: AuthUserDeleteResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  return size
-}
-function writeAuthUserDeleteResponse(
-  message: AuthUserDeleteResponseInit,
-  out: Uint8Array,
-  at: number,
-): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  return at
-}
-
-export const AuthUserDeleteResponse: Codec<AuthUserDeleteResponse, AuthUserDeleteResponseInit> = {
-  name: 'etcdserverpb.AuthUserDeleteResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newAuthUserDeleteResponse()
-    return { header: init.header && ResponseHeader.create(init.header) }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthUserDeleteResponse()
-    mergeAuthUserDeleteResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthUserDeleteResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthUserDeleteResponse(message))
-    writeAuthUserDeleteResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthUserDeleteResponse,
-  write: writeAuthUserDeleteResponse,
-  toJson(message) {
-    return toJson(AuthUserDeleteResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthUserDeleteResponse, value)
-  },
-}
-
-export interface AuthUserChangePasswordResponse {
-  header: ResponseHeader | undefined
-}
-/** `AuthUserChangePasswordResponse` with every field optional. */
-export interface AuthUserChangePasswordResponseInit {
-  header?: ResponseHeaderInit | undefined
-}
-
-function newAuthUserChangePasswordResponse(): AuthUserChangePasswordResponse {
-  return { header: undefined }
-}
-
-const numbersOfAuthUserChangePasswordResponse: ReadonlySet<number> = new Set([1])
-function mergeAuthUserChangePasswordResponse(
-  message: AuthUserChangePasswordResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthUserChangePasswordResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      default:
-        at = skipField(
-          'etcdserverpb.AuthUserChangePasswordResponse',
-          numbersOfAuthUserChangePasswordResponse,
-          tag,
-          bytes,
-          at,
-          end,
-        )
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthUserChangePasswordResponse')
-}
-
-function sizeOfAuthUserChangePasswordResponse(message: AuthUserChangePasswordResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  return size
-}
-function writeAuthUserChangePasswordResponse(
-  message: AuthUserChangePasswordResponseInit,
-  out: Uint8Array,
-  at: number,
-): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  return at
-}
-
-export const AuthUserChangePasswordResponse: Codec<
-  AuthUserChangePasswordResponse,
-  AuthUserChangePasswordResponseInit
-> = {
-  name: 'etcdserverpb.AuthUserChangePasswordResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newAuthUserChangePasswordResponse()
-    return { header: init.header && ResponseHeader.create(init.header) }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthUserChangePasswordResponse()
-    mergeAuthUserChangePasswordResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthUserChangePasswordResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthUserChangePasswordResponse(message))
-    writeAuthUserChangePasswordResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthUserChangePasswordResponse,
-  write: writeAuthUserChangePasswordResponse,
-  toJson(message) {
-    return toJson(AuthUserChangePasswordResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthUserChangePasswordResponse, value)
-  },
-}
-
-export interface AuthUserGrantRoleResponse {
-  header: ResponseHeader | undefined
-}
-/** `AuthUserGrantRoleResponse` with every field optional. */
-export interface AuthUserGrantRoleResponseInit {
-  header?: ResponseHeaderInit | undefined
-}
-
-function newAuthUserGrantRoleResponse(): AuthUserGrantRoleResponse {
-  return { header: undefined }
-}
-
-const numbersOfAuthUserGrantRoleResponse: ReadonlySet<number> = new Set([1])
-function mergeAuthUserGrantRoleResponse(
-  message: AuthUserGrantRoleResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthUserGrantRoleResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      default:
-        at = skipField(
-          'etcdserverpb.AuthUserGrantRoleResponse',
-          numbersOfAuthUserGrantRoleResponse,
-          tag,
-          bytes,
-          at,
-          end,
-        )
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthUserGrantRoleResponse')
-}
-
-function sizeOfAuthUserGrantRoleResponse(message: AuthUserGrantRoleResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  return size
-}
-function writeAuthUserGrantRoleResponse(
-  message: AuthUserGrantRoleResponseInit,
-  out: Uint8Array,
-  at: number,
-): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  return at
-}
-
-export const AuthUserGrantRoleResponse: Codec<AuthUserGrantRoleResponse, AuthUserGrantRoleResponseInit> = {
-  name: 'etcdserverpb.AuthUserGrantRoleResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newAuthUserGrantRoleResponse()
-    return { header: init.header && ResponseHeader.create(init.header) }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthUserGrantRoleResponse()
-    mergeAuthUserGrantRoleResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthUserGrantRoleResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthUserGrantRoleResponse(message))
-    writeAuthUserGrantRoleResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthUserGrantRoleResponse,
-  write: writeAuthUserGrantRoleResponse,
-  toJson(message) {
-    return toJson(AuthUserGrantRoleResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthUserGrantRoleResponse, value)
-  },
-}
-
 export interface AuthUserRevokeRoleResponse {
   header: ResponseHeader | undefined
 }
@@ -12033,6 +13054,89 @@ export const AuthUserRevokeRoleResponse: Codec<AuthUserRevokeRoleResponse, AuthU
   },
 }
 
+export interface AuthRoleAddRequest {
+  name: string
+}
+/** `AuthRoleAddRequest` with every field optional. */
+export interface AuthRoleAddRequestInit {
+  name?: string | undefined
+}
+
+function newAuthRoleAddRequest(): AuthRoleAddRequest {
+  return { name: '' }
+}
+
+const numbersOfAuthRoleAddRequest: ReadonlySet<number> = new Set([1])
+function mergeAuthRoleAddRequest(
+  message: AuthRoleAddRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10:
+        message.name = readString(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('etcdserverpb.AuthRoleAddRequest', numbersOfAuthRoleAddRequest, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthRoleAddRequest')
+}
+
+function sizeOfAuthRoleAddRequest(message: AuthRoleAddRequestInit): number {
+  let size = 0
+  const name = message.name
+  if (name !== undefined && name !== '') {
+    size += 1 + sizeOfPayload(utf8Length(name))
+  }
+  return size
+}
+function writeAuthRoleAddRequest(message: AuthRoleAddRequestInit, out: Uint8Array, at: number): number {
+  const name = message.name
+  if (name !== undefined && name !== '') {
+    out[at++] = 10
+    at = writeString(out, at, name)
+  }
+  return at
+}
+
+export const AuthRoleAddRequest: Codec<AuthRoleAddRequest, AuthRoleAddRequestInit> = {
+  name: 'etcdserverpb.AuthRoleAddRequest',
+  fields: [{ number: 1, name: 'name', property: 'name', type: 'string', kind: 'string', label: 'singular' }],
+  create(init) {
+    if (init === undefined) return newAuthRoleAddRequest()
+    return { name: init.name ?? '' }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthRoleAddRequest()
+    mergeAuthRoleAddRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthRoleAddRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthRoleAddRequest(message))
+    writeAuthRoleAddRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthRoleAddRequest,
+  write: writeAuthRoleAddRequest,
+  toJson(message) {
+    return toJson(AuthRoleAddRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthRoleAddRequest, value)
+  },
+}
+
 export interface AuthRoleAddResponse {
   header: ResponseHeader | undefined
 }
@@ -12127,6 +13231,89 @@ export const AuthRoleAddResponse: Codec<AuthRoleAddResponse, AuthRoleAddResponse
   },
   fromJson(value) {
     return fromJson(AuthRoleAddResponse, value)
+  },
+}
+
+export interface AuthRoleGetRequest {
+  role: string
+}
+/** `AuthRoleGetRequest` with every field optional. */
+export interface AuthRoleGetRequestInit {
+  role?: string | undefined
+}
+
+function newAuthRoleGetRequest(): AuthRoleGetRequest {
+  return { role: '' }
+}
+
+const numbersOfAuthRoleGetRequest: ReadonlySet<number> = new Set([1])
+function mergeAuthRoleGetRequest(
+  message: AuthRoleGetRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10:
+        message.role = readString(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('etcdserverpb.AuthRoleGetRequest', numbersOfAuthRoleGetRequest, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthRoleGetRequest')
+}
+
+function sizeOfAuthRoleGetRequest(message: AuthRoleGetRequestInit): number {
+  let size = 0
+  const role = message.role
+  if (role !== undefined && role !== '') {
+    size += 1 + sizeOfPayload(utf8Length(role))
+  }
+  return size
+}
+function writeAuthRoleGetRequest(message: AuthRoleGetRequestInit, out: Uint8Array, at: number): number {
+  const role = message.role
+  if (role !== undefined && role !== '') {
+    out[at++] = 10
+    at = writeString(out, at, role)
+  }
+  return at
+}
+
+export const AuthRoleGetRequest: Codec<AuthRoleGetRequest, AuthRoleGetRequestInit> = {
+  name: 'etcdserverpb.AuthRoleGetRequest',
+  fields: [{ number: 1, name: 'role', property: 'role', type: 'string', kind: 'string', label: 'singular' }],
+  create(init) {
+    if (init === undefined) return newAuthRoleGetRequest()
+    return { role: init.role ?? '' }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthRoleGetRequest()
+    mergeAuthRoleGetRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthRoleGetRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthRoleGetRequest(message))
+    writeAuthRoleGetRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthRoleGetRequest,
+  write: writeAuthRoleGetRequest,
+  toJson(message) {
+    return toJson(AuthRoleGetRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthRoleGetRequest, value)
   },
 }
 
@@ -12264,6 +13451,70 @@ export const AuthRoleGetResponse: Codec<AuthRoleGetResponse, AuthRoleGetResponse
   },
 }
 
+export interface AuthRoleListRequest {}
+/** `AuthRoleListRequest` with every field optional. */
+export interface AuthRoleListRequestInit {}
+
+function newAuthRoleListRequest(): AuthRoleListRequest {
+  return {}
+}
+
+const numbersOfAuthRoleListRequest: ReadonlySet<number> = new Set([])
+function mergeAuthRoleListRequest(
+  message: AuthRoleListRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      default:
+        at = skipField('etcdserverpb.AuthRoleListRequest', numbersOfAuthRoleListRequest, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthRoleListRequest')
+}
+
+function sizeOfAuthRoleListRequest(_message: AuthRoleListRequestInit): number {
+  return 0
+}
+function writeAuthRoleListRequest(_message: AuthRoleListRequestInit, _out: Uint8Array, at: number): number {
+  return at
+}
+
+export const AuthRoleListRequest: Codec<AuthRoleListRequest, AuthRoleListRequestInit> = {
+  name: 'etcdserverpb.AuthRoleListRequest',
+  fields: [],
+  create(_init) {
+    return newAuthRoleListRequest()
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthRoleListRequest()
+    mergeAuthRoleListRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthRoleListRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthRoleListRequest(message))
+    writeAuthRoleListRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthRoleListRequest,
+  write: writeAuthRoleListRequest,
+  toJson(message) {
+    return toJson(AuthRoleListRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthRoleListRequest, value)
+  },
+}
+
 export interface AuthRoleListResponse {
   header: ResponseHeader | undefined
   roles: string[]
@@ -12388,29 +13639,26 @@ export const AuthRoleListResponse: Codec<AuthRoleListResponse, AuthRoleListRespo
   },
 }
 
-export interface AuthUserListResponse {
-  header: ResponseHeader | undefined
-  users: string[]
+export interface AuthRoleDeleteRequest {
+  role: string
 }
-/** `AuthUserListResponse` with every field optional. */
-export interface AuthUserListResponseInit {
-  header?: ResponseHeaderInit | undefined
-  users?: readonly string[] | undefined
+/** `AuthRoleDeleteRequest` with every field optional. */
+export interface AuthRoleDeleteRequestInit {
+  role?: string | undefined
 }
 
-function newAuthUserListResponse(): AuthUserListResponse {
-  return { header: undefined, users: [] }
+function newAuthRoleDeleteRequest(): AuthRoleDeleteRequest {
+  return { role: '' }
 }
 
-const numbersOfAuthUserListResponse: ReadonlySet<number> = new Set([1, 2])
-function mergeAuthUserListResponse(
-  message: AuthUserListResponse,
+const numbersOfAuthRoleDeleteRequest: ReadonlySet<number> = new Set([1])
+function mergeAuthRoleDeleteRequest(
+  message: AuthRoleDeleteRequest,
   bytes: Uint8Array,
   at: number,
   end: number,
   depth: number,
 ): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthUserListResponse')
   while (at < end) {
     let tag = bytes[at++]!
     if (tag >= 0x80) {
@@ -12418,20 +13666,14 @@ function mergeAuthUserListResponse(
       at = next
     }
     switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      case 18:
-        message.users.push(readString(bytes, at, end))
+      case 10:
+        message.role = readString(bytes, at, end)
         at = next
         break
       default:
         at = skipField(
-          'etcdserverpb.AuthUserListResponse',
-          numbersOfAuthUserListResponse,
+          'etcdserverpb.AuthRoleDeleteRequest',
+          numbersOfAuthRoleDeleteRequest,
           tag,
           bytes,
           at,
@@ -12439,76 +13681,51 @@ function mergeAuthUserListResponse(
         )
     }
   }
-  if (at !== end) throw truncated('etcdserverpb.AuthUserListResponse')
+  if (at !== end) throw truncated('etcdserverpb.AuthRoleDeleteRequest')
 }
 
-function sizeOfAuthUserListResponse(message: AuthUserListResponseInit): number {
+function sizeOfAuthRoleDeleteRequest(message: AuthRoleDeleteRequestInit): number {
   let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  const users = message.users
-  if (users !== undefined) {
-    for (let i = 0; i < users.length; i++) {
-      size += 1 + sizeOfPayload(utf8Length(users[i]!))
-    }
+  const role = message.role
+  if (role !== undefined && role !== '') {
+    size += 1 + sizeOfPayload(utf8Length(role))
   }
   return size
 }
-function writeAuthUserListResponse(message: AuthUserListResponseInit, out: Uint8Array, at: number): number {
-  const header = message.header
-  if (header !== undefined) {
+function writeAuthRoleDeleteRequest(message: AuthRoleDeleteRequestInit, out: Uint8Array, at: number): number {
+  const role = message.role
+  if (role !== undefined && role !== '') {
     out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  const users = message.users
-  if (users !== undefined) {
-    for (let i = 0; i < users.length; i++) {
-      out[at++] = 18
-      at = writeString(out, at, users[i]!)
-    }
+    at = writeString(out, at, role)
   }
   return at
 }
 
-export const AuthUserListResponse: Codec<AuthUserListResponse, AuthUserListResponseInit> = {
-  name: 'etcdserverpb.AuthUserListResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-    { number: 2, name: 'users', property: 'users', type: 'string', kind: 'string', label: 'repeated' },
-  ],
+export const AuthRoleDeleteRequest: Codec<AuthRoleDeleteRequest, AuthRoleDeleteRequestInit> = {
+  name: 'etcdserverpb.AuthRoleDeleteRequest',
+  fields: [{ number: 1, name: 'role', property: 'role', type: 'string', kind: 'string', label: 'singular' }],
   create(init) {
-    if (init === undefined) return newAuthUserListResponse()
-    return { header: init.header && ResponseHeader.create(init.header), users: init.users?.slice() ?? [] }
+    if (init === undefined) return newAuthRoleDeleteRequest()
+    return { role: init.role ?? '' }
   },
   decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthUserListResponse()
-    mergeAuthUserListResponse(message, bytes, start, end, 1)
+    const message = newAuthRoleDeleteRequest()
+    mergeAuthRoleDeleteRequest(message, bytes, start, end, 1)
     return message
   },
-  merge: mergeAuthUserListResponse,
+  merge: mergeAuthRoleDeleteRequest,
   encode(message) {
-    const bytes = allocate(sizeOfAuthUserListResponse(message))
-    writeAuthUserListResponse(message, bytes, 0)
+    const bytes = allocate(sizeOfAuthRoleDeleteRequest(message))
+    writeAuthRoleDeleteRequest(message, bytes, 0)
     return bytes
   },
-  encodedSize: sizeOfAuthUserListResponse,
-  write: writeAuthUserListResponse,
+  encodedSize: sizeOfAuthRoleDeleteRequest,
+  write: writeAuthRoleDeleteRequest,
   toJson(message) {
-    return toJson(AuthUserListResponse, message)
+    return toJson(AuthRoleDeleteRequest, message)
   },
   fromJson(value) {
-    return fromJson(AuthUserListResponse, value)
+    return fromJson(AuthRoleDeleteRequest, value)
   },
 }
 
@@ -12617,6 +13834,134 @@ export const AuthRoleDeleteResponse: Codec<AuthRoleDeleteResponse, AuthRoleDelet
   },
   fromJson(value) {
     return fromJson(AuthRoleDeleteResponse, value)
+  },
+}
+
+export interface AuthRoleGrantPermissionRequest {
+  /** The role. */
+  name: string
+  perm: authpb.Permission | undefined
+}
+/** `AuthRoleGrantPermissionRequest` with every field optional. */
+export interface AuthRoleGrantPermissionRequestInit {
+  name?: string | undefined
+  perm?: authpb.PermissionInit | undefined
+}
+
+function newAuthRoleGrantPermissionRequest(): AuthRoleGrantPermissionRequest {
+  return { name: '', perm: undefined }
+}
+
+const numbersOfAuthRoleGrantPermissionRequest: ReadonlySet<number> = new Set([1, 2])
+function mergeAuthRoleGrantPermissionRequest(
+  message: AuthRoleGrantPermissionRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthRoleGrantPermissionRequest')
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10:
+        message.name = readString(bytes, at, end)
+        at = next
+        break
+      case 18: {
+        const stop = readLength(bytes, at, end)
+        authpb.Permission.merge((message.perm ??= authpb.Permission.create()), bytes, next, stop, depth + 1)
+        at = stop
+        break
+      }
+      default:
+        at = skipField(
+          'etcdserverpb.AuthRoleGrantPermissionRequest',
+          numbersOfAuthRoleGrantPermissionRequest,
+          tag,
+          bytes,
+          at,
+          end,
+        )
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthRoleGrantPermissionRequest')
+}
+
+function sizeOfAuthRoleGrantPermissionRequest(message: AuthRoleGrantPermissionRequestInit): number {
+  let size = 0
+  const name = message.name
+  if (name !== undefined && name !== '') {
+    size += 1 + sizeOfPayload(utf8Length(name))
+  }
+  const perm = message.perm
+  if (perm !== undefined) {
+    size += 1 + sizeOfPayload(authpb.Permission.encodedSize(perm))
+  }
+  return size
+}
+function writeAuthRoleGrantPermissionRequest(
+  message: AuthRoleGrantPermissionRequestInit,
+  out: Uint8Array,
+  at: number,
+): number {
+  const name = message.name
+  if (name !== undefined && name !== '') {
+    out[at++] = 10
+    at = writeString(out, at, name)
+  }
+  const perm = message.perm
+  if (perm !== undefined) {
+    out[at++] = 18
+    at = writeVarint(out, at, authpb.Permission.encodedSize(perm))
+    at = authpb.Permission.write(perm, out, at)
+  }
+  return at
+}
+
+export const AuthRoleGrantPermissionRequest: Codec<
+  AuthRoleGrantPermissionRequest,
+  AuthRoleGrantPermissionRequestInit
+> = {
+  name: 'etcdserverpb.AuthRoleGrantPermissionRequest',
+  fields: [
+    { number: 1, name: 'name', property: 'name', type: 'string', kind: 'string', label: 'singular' },
+    {
+      number: 2,
+      name: 'perm',
+      property: 'perm',
+      type: 'authpb.Permission',
+      kind: 'message',
+      label: 'singular',
+      codec: () => authpb.Permission,
+    },
+  ],
+  create(init) {
+    if (init === undefined) return newAuthRoleGrantPermissionRequest()
+    return { name: init.name ?? '', perm: init.perm && authpb.Permission.create(init.perm) }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthRoleGrantPermissionRequest()
+    mergeAuthRoleGrantPermissionRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthRoleGrantPermissionRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthRoleGrantPermissionRequest(message))
+    writeAuthRoleGrantPermissionRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthRoleGrantPermissionRequest,
+  write: writeAuthRoleGrantPermissionRequest,
+  toJson(message) {
+    return toJson(AuthRoleGrantPermissionRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthRoleGrantPermissionRequest, value)
   },
 }
 
@@ -12731,6 +14076,137 @@ export const AuthRoleGrantPermissionResponse: Codec<
   },
 }
 
+export interface AuthRoleRevokePermissionRequest {
+  role: string
+  key: Uint8Array
+  rangeEnd: Uint8Array
+}
+/** `AuthRoleRevokePermissionRequest` with every field optional. */
+export interface AuthRoleRevokePermissionRequestInit {
+  role?: string | undefined
+  key?: Uint8Array | undefined
+  rangeEnd?: Uint8Array | undefined
+}
+
+function newAuthRoleRevokePermissionRequest(): AuthRoleRevokePermissionRequest {
+  return { role: '', key: EMPTY, rangeEnd: EMPTY }
+}
+
+const numbersOfAuthRoleRevokePermissionRequest: ReadonlySet<number> = new Set([1, 2, 3])
+function mergeAuthRoleRevokePermissionRequest(
+  message: AuthRoleRevokePermissionRequest,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  depth: number,
+): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 10:
+        message.role = readString(bytes, at, end)
+        at = next
+        break
+      case 18:
+        message.key = readBytes(bytes, at, end)
+        at = next
+        break
+      case 26:
+        message.rangeEnd = readBytes(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField(
+          'etcdserverpb.AuthRoleRevokePermissionRequest',
+          numbersOfAuthRoleRevokePermissionRequest,
+          tag,
+          bytes,
+          at,
+          end,
+        )
+    }
+  }
+  if (at !== end) throw truncated('etcdserverpb.AuthRoleRevokePermissionRequest')
+}
+
+function sizeOfAuthRoleRevokePermissionRequest(message: AuthRoleRevokePermissionRequestInit): number {
+  let size = 0
+  const role = message.role
+  if (role !== undefined && role !== '') {
+    size += 1 + sizeOfPayload(utf8Length(role))
+  }
+  const key = message.key
+  if (key !== undefined && key.length !== 0) {
+    size += 1 + sizeOfPayload(key.length)
+  }
+  const rangeEnd = message.rangeEnd
+  if (rangeEnd !== undefined && rangeEnd.length !== 0) {
+    size += 1 + sizeOfPayload(rangeEnd.length)
+  }
+  return size
+}
+function writeAuthRoleRevokePermissionRequest(
+  message: AuthRoleRevokePermissionRequestInit,
+  out: Uint8Array,
+  at: number,
+): number {
+  const role = message.role
+  if (role !== undefined && role !== '') {
+    out[at++] = 10
+    at = writeString(out, at, role)
+  }
+  const key = message.key
+  if (key !== undefined && key.length !== 0) {
+    out[at++] = 18
+    at = writeBytes(out, at, key)
+  }
+  const rangeEnd = message.rangeEnd
+  if (rangeEnd !== undefined && rangeEnd.length !== 0) {
+    out[at++] = 26
+    at = writeBytes(out, at, rangeEnd)
+  }
+  return at
+}
+
+export const AuthRoleRevokePermissionRequest: Codec<
+  AuthRoleRevokePermissionRequest,
+  AuthRoleRevokePermissionRequestInit
+> = {
+  name: 'etcdserverpb.AuthRoleRevokePermissionRequest',
+  fields: [
+    { number: 1, name: 'role', property: 'role', type: 'string', kind: 'string', label: 'singular' },
+    { number: 2, name: 'key', property: 'key', type: 'bytes', kind: 'bytes', label: 'singular' },
+    { number: 3, name: 'range_end', property: 'rangeEnd', type: 'bytes', kind: 'bytes', label: 'singular' },
+  ],
+  create(init) {
+    if (init === undefined) return newAuthRoleRevokePermissionRequest()
+    return { role: init.role ?? '', key: init.key ?? EMPTY, rangeEnd: init.rangeEnd ?? EMPTY }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newAuthRoleRevokePermissionRequest()
+    mergeAuthRoleRevokePermissionRequest(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeAuthRoleRevokePermissionRequest,
+  encode(message) {
+    const bytes = allocate(sizeOfAuthRoleRevokePermissionRequest(message))
+    writeAuthRoleRevokePermissionRequest(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfAuthRoleRevokePermissionRequest,
+  write: writeAuthRoleRevokePermissionRequest,
+  toJson(message) {
+    return toJson(AuthRoleRevokePermissionRequest, message)
+  },
+  fromJson(value) {
+    return fromJson(AuthRoleRevokePermissionRequest, value)
+  },
+}
+
 export interface AuthRoleRevokePermissionResponse {
   header: ResponseHeader | undefined
 }
@@ -12842,1377 +14318,8 @@ export const AuthRoleRevokePermissionResponse: Codec<
   },
 }
 
-export interface WatchProgressRequest {}
-/** `WatchProgressRequest` with every field optional. */
-export interface WatchProgressRequestInit {}
-
-function newWatchProgressRequest(): WatchProgressRequest {
-  return {}
-}
-
-const numbersOfWatchProgressRequest: ReadonlySet<number> = new Set([])
-function mergeWatchProgressRequest(
-  message: WatchProgressRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      default:
-        at = skipField(
-          'etcdserverpb.WatchProgressRequest',
-          numbersOfWatchProgressRequest,
-          tag,
-          bytes,
-          at,
-          end,
-        )
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.WatchProgressRequest')
-}
-
-function sizeOfWatchProgressRequest(_message: WatchProgressRequestInit): number {
-  return 0
-}
-function writeWatchProgressRequest(_message: WatchProgressRequestInit, _out: Uint8Array, at: number): number {
-  return at
-}
-
-export const WatchProgressRequest: Codec<WatchProgressRequest, WatchProgressRequestInit> = {
-  name: 'etcdserverpb.WatchProgressRequest',
-  fields: [],
-  create(_init) {
-    return newWatchProgressRequest()
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newWatchProgressRequest()
-    mergeWatchProgressRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeWatchProgressRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfWatchProgressRequest(message))
-    writeWatchProgressRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfWatchProgressRequest,
-  write: writeWatchProgressRequest,
-  toJson(message) {
-    return toJson(WatchProgressRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(WatchProgressRequest, value)
-  },
-}
-
-export interface LeaseCheckpoint {
-  ID: bigint
-  remainingTTL: bigint
-}
-/** `LeaseCheckpoint` with every field optional. */
-export interface LeaseCheckpointInit {
-  ID?: bigint | undefined
-  remainingTTL?: bigint | undefined
-}
-
-function newLeaseCheckpoint(): LeaseCheckpoint {
-  return { ID: 0n, remainingTTL: 0n }
-}
-
-const numbersOfLeaseCheckpoint: ReadonlySet<number> = new Set([1, 2])
-function mergeLeaseCheckpoint(
-  message: LeaseCheckpoint,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 8:
-        message.ID = readInt64(bytes, at, end)
-        at = next
-        break
-      case 16:
-        message.remainingTTL = readInt64(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField('etcdserverpb.LeaseCheckpoint', numbersOfLeaseCheckpoint, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.LeaseCheckpoint')
-}
-
-function sizeOfLeaseCheckpoint(message: LeaseCheckpointInit): number {
-  let size = 0
-  const ID = message.ID
-  if (ID !== undefined && ID !== 0n) {
-    size += 1 + sizeOfVarint64(ID)
-  }
-  const remainingTTL = message.remainingTTL
-  if (remainingTTL !== undefined && remainingTTL !== 0n) {
-    size += 1 + sizeOfVarint64(remainingTTL)
-  }
-  return size
-}
-function writeLeaseCheckpoint(message: LeaseCheckpointInit, out: Uint8Array, at: number): number {
-  const ID = message.ID
-  if (ID !== undefined && ID !== 0n) {
-    out[at++] = 8
-    at = writeVarint64(out, at, ID)
-  }
-  const remainingTTL = message.remainingTTL
-  if (remainingTTL !== undefined && remainingTTL !== 0n) {
-    out[at++] = 16
-    at = writeVarint64(out, at, remainingTTL)
-  }
-  return at
-}
-
-export const LeaseCheckpoint: Codec<LeaseCheckpoint, LeaseCheckpointInit> = {
-  name: 'etcdserverpb.LeaseCheckpoint',
-  fields: [
-    { number: 1, name: 'ID', property: 'ID', type: 'int64', kind: 'int64', label: 'singular' },
-    {
-      number: 2,
-      name: 'remaining_TTL',
-      property: 'remainingTTL',
-      type: 'int64',
-      kind: 'int64',
-      label: 'singular',
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newLeaseCheckpoint()
-    return { ID: init.ID ?? 0n, remainingTTL: init.remainingTTL ?? 0n }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newLeaseCheckpoint()
-    mergeLeaseCheckpoint(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeLeaseCheckpoint,
-  encode(message) {
-    const bytes = allocate(sizeOfLeaseCheckpoint(message))
-    writeLeaseCheckpoint(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfLeaseCheckpoint,
-  write: writeLeaseCheckpoint,
-  toJson(message) {
-    return toJson(LeaseCheckpoint, message)
-  },
-  fromJson(value) {
-    return fromJson(LeaseCheckpoint, value)
-  },
-}
-
-export interface LeaseCheckpointRequest {
-  checkpoints: LeaseCheckpoint[]
-}
-/** `LeaseCheckpointRequest` with every field optional. */
-export interface LeaseCheckpointRequestInit {
-  checkpoints?: readonly LeaseCheckpointInit[] | undefined
-}
-
-function newLeaseCheckpointRequest(): LeaseCheckpointRequest {
-  return { checkpoints: [] }
-}
-
-const numbersOfLeaseCheckpointRequest: ReadonlySet<number> = new Set([1])
-function mergeLeaseCheckpointRequest(
-  message: LeaseCheckpointRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.LeaseCheckpointRequest')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        const value = newLeaseCheckpoint()
-        mergeLeaseCheckpoint(value, bytes, next, stop, depth + 1)
-        message.checkpoints.push(value)
-        at = stop
-        break
-      }
-      default:
-        at = skipField(
-          'etcdserverpb.LeaseCheckpointRequest',
-          numbersOfLeaseCheckpointRequest,
-          tag,
-          bytes,
-          at,
-          end,
-        )
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.LeaseCheckpointRequest')
-}
-
-function sizeOfLeaseCheckpointRequest(message: LeaseCheckpointRequestInit): number {
-  let size = 0
-  const checkpoints = message.checkpoints
-  if (checkpoints !== undefined) {
-    for (let i = 0; i < checkpoints.length; i++) {
-      size += 1 + sizeOfPayload(sizeOfLeaseCheckpoint(checkpoints[i]!))
-    }
-  }
-  return size
-}
-function writeLeaseCheckpointRequest(
-  message: LeaseCheckpointRequestInit,
-  out: Uint8Array,
-  at: number,
-): number {
-  const checkpoints = message.checkpoints
-  if (checkpoints !== undefined) {
-    for (let i = 0; i < checkpoints.length; i++) {
-      const item = checkpoints[i]!
-      out[at++] = 10
-      at = writeVarint(out, at, sizeOfLeaseCheckpoint(item))
-      at = writeLeaseCheckpoint(item, out, at)
-    }
-  }
-  return at
-}
-
-export const LeaseCheckpointRequest: Codec<LeaseCheckpointRequest, LeaseCheckpointRequestInit> = {
-  name: 'etcdserverpb.LeaseCheckpointRequest',
-  fields: [
-    {
-      number: 1,
-      name: 'checkpoints',
-      property: 'checkpoints',
-      type: 'etcdserverpb.LeaseCheckpoint',
-      kind: 'message',
-      label: 'repeated',
-      codec: () => LeaseCheckpoint,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newLeaseCheckpointRequest()
-    return { checkpoints: init.checkpoints?.map((value) => LeaseCheckpoint.create(value)) ?? [] }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newLeaseCheckpointRequest()
-    mergeLeaseCheckpointRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeLeaseCheckpointRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfLeaseCheckpointRequest(message))
-    writeLeaseCheckpointRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfLeaseCheckpointRequest,
-  write: writeLeaseCheckpointRequest,
-  toJson(message) {
-    return toJson(LeaseCheckpointRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(LeaseCheckpointRequest, value)
-  },
-}
-
-export interface LeaseCheckpointResponse {
-  header: ResponseHeader | undefined
-}
-/** `LeaseCheckpointResponse` with every field optional. */
-export interface LeaseCheckpointResponseInit {
-  header?: ResponseHeaderInit | undefined
-}
-
-function newLeaseCheckpointResponse(): LeaseCheckpointResponse {
-  return { header: undefined }
-}
-
-const numbersOfLeaseCheckpointResponse: ReadonlySet<number> = new Set([1])
-function mergeLeaseCheckpointResponse(
-  message: LeaseCheckpointResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.LeaseCheckpointResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      default:
-        at = skipField(
-          'etcdserverpb.LeaseCheckpointResponse',
-          numbersOfLeaseCheckpointResponse,
-          tag,
-          bytes,
-          at,
-          end,
-        )
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.LeaseCheckpointResponse')
-}
-
-function sizeOfLeaseCheckpointResponse(message: LeaseCheckpointResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  return size
-}
-function writeLeaseCheckpointResponse(
-  message: LeaseCheckpointResponseInit,
-  out: Uint8Array,
-  at: number,
-): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  return at
-}
-
-export const LeaseCheckpointResponse: Codec<LeaseCheckpointResponse, LeaseCheckpointResponseInit> = {
-  name: 'etcdserverpb.LeaseCheckpointResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newLeaseCheckpointResponse()
-    return { header: init.header && ResponseHeader.create(init.header) }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newLeaseCheckpointResponse()
-    mergeLeaseCheckpointResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeLeaseCheckpointResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfLeaseCheckpointResponse(message))
-    writeLeaseCheckpointResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfLeaseCheckpointResponse,
-  write: writeLeaseCheckpointResponse,
-  toJson(message) {
-    return toJson(LeaseCheckpointResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(LeaseCheckpointResponse, value)
-  },
-}
-
-export interface MemberPromoteRequest {
-  ID: bigint
-}
-/** `MemberPromoteRequest` with every field optional. */
-export interface MemberPromoteRequestInit {
-  ID?: bigint | undefined
-}
-
-function newMemberPromoteRequest(): MemberPromoteRequest {
-  return { ID: 0n }
-}
-
-const numbersOfMemberPromoteRequest: ReadonlySet<number> = new Set([1])
-function mergeMemberPromoteRequest(
-  message: MemberPromoteRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 8:
-        message.ID = readUint64(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField(
-          'etcdserverpb.MemberPromoteRequest',
-          numbersOfMemberPromoteRequest,
-          tag,
-          bytes,
-          at,
-          end,
-        )
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.MemberPromoteRequest')
-}
-
-function sizeOfMemberPromoteRequest(message: MemberPromoteRequestInit): number {
-  let size = 0
-  const ID = message.ID
-  if (ID !== undefined && ID !== 0n) {
-    size += 1 + sizeOfVarint64(ID)
-  }
-  return size
-}
-function writeMemberPromoteRequest(message: MemberPromoteRequestInit, out: Uint8Array, at: number): number {
-  const ID = message.ID
-  if (ID !== undefined && ID !== 0n) {
-    out[at++] = 8
-    at = writeVarint64(out, at, ID)
-  }
-  return at
-}
-
-export const MemberPromoteRequest: Codec<MemberPromoteRequest, MemberPromoteRequestInit> = {
-  name: 'etcdserverpb.MemberPromoteRequest',
-  fields: [{ number: 1, name: 'ID', property: 'ID', type: 'uint64', kind: 'uint64', label: 'singular' }],
-  create(init) {
-    if (init === undefined) return newMemberPromoteRequest()
-    return { ID: init.ID ?? 0n }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newMemberPromoteRequest()
-    mergeMemberPromoteRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeMemberPromoteRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfMemberPromoteRequest(message))
-    writeMemberPromoteRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfMemberPromoteRequest,
-  write: writeMemberPromoteRequest,
-  toJson(message) {
-    return toJson(MemberPromoteRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(MemberPromoteRequest, value)
-  },
-}
-
-export interface MemberPromoteResponse {
-  header: ResponseHeader | undefined
-  members: Member[]
-}
-/** `MemberPromoteResponse` with every field optional. */
-export interface MemberPromoteResponseInit {
-  header?: ResponseHeaderInit | undefined
-  members?: readonly MemberInit[] | undefined
-}
-
-function newMemberPromoteResponse(): MemberPromoteResponse {
-  return { header: undefined, members: [] }
-}
-
-const numbersOfMemberPromoteResponse: ReadonlySet<number> = new Set([1, 2])
-function mergeMemberPromoteResponse(
-  message: MemberPromoteResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.MemberPromoteResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      case 18: {
-        const stop = readLength(bytes, at, end)
-        const value = newMember()
-        mergeMember(value, bytes, next, stop, depth + 1)
-        message.members.push(value)
-        at = stop
-        break
-      }
-      default:
-        at = skipField(
-          'etcdserverpb.MemberPromoteResponse',
-          numbersOfMemberPromoteResponse,
-          tag,
-          bytes,
-          at,
-          end,
-        )
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.MemberPromoteResponse')
-}
-
-function sizeOfMemberPromoteResponse(message: MemberPromoteResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  const members = message.members
-  if (members !== undefined) {
-    for (let i = 0; i < members.length; i++) {
-      size += 1 + sizeOfPayload(sizeOfMember(members[i]!))
-    }
-  }
-  return size
-}
-function writeMemberPromoteResponse(message: MemberPromoteResponseInit, out: Uint8Array, at: number): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  const members = message.members
-  if (members !== undefined) {
-    for (let i = 0; i < members.length; i++) {
-      const item = members[i]!
-      out[at++] = 18
-      at = writeVarint(out, at, sizeOfMember(item))
-      at = writeMember(item, out, at)
-    }
-  }
-  return at
-}
-
-export const MemberPromoteResponse: Codec<MemberPromoteResponse, MemberPromoteResponseInit> = {
-  name: 'etcdserverpb.MemberPromoteResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-    {
-      number: 2,
-      name: 'members',
-      property: 'members',
-      type: 'etcdserverpb.Member',
-      kind: 'message',
-      label: 'repeated',
-      codec: () => Member,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newMemberPromoteResponse()
-    return {
-      header: init.header && ResponseHeader.create(init.header),
-      members: init.members?.map((value) => Member.create(value)) ?? [],
-    }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newMemberPromoteResponse()
-    mergeMemberPromoteResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeMemberPromoteResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfMemberPromoteResponse(message))
-    writeMemberPromoteResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfMemberPromoteResponse,
-  write: writeMemberPromoteResponse,
-  toJson(message) {
-    return toJson(MemberPromoteResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(MemberPromoteResponse, value)
-  },
-}
-
-export interface AuthStatusRequest {}
-/** `AuthStatusRequest` with every field optional. */
-export interface AuthStatusRequestInit {}
-
-function newAuthStatusRequest(): AuthStatusRequest {
-  return {}
-}
-
-const numbersOfAuthStatusRequest: ReadonlySet<number> = new Set([])
-function mergeAuthStatusRequest(
-  message: AuthStatusRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      default:
-        at = skipField('etcdserverpb.AuthStatusRequest', numbersOfAuthStatusRequest, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthStatusRequest')
-}
-
-function sizeOfAuthStatusRequest(_message: AuthStatusRequestInit): number {
-  return 0
-}
-function writeAuthStatusRequest(_message: AuthStatusRequestInit, _out: Uint8Array, at: number): number {
-  return at
-}
-
-export const AuthStatusRequest: Codec<AuthStatusRequest, AuthStatusRequestInit> = {
-  name: 'etcdserverpb.AuthStatusRequest',
-  fields: [],
-  create(_init) {
-    return newAuthStatusRequest()
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthStatusRequest()
-    mergeAuthStatusRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthStatusRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthStatusRequest(message))
-    writeAuthStatusRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthStatusRequest,
-  write: writeAuthStatusRequest,
-  toJson(message) {
-    return toJson(AuthStatusRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthStatusRequest, value)
-  },
-}
-
-export interface AuthStatusResponse {
-  header: ResponseHeader | undefined
-  enabled: boolean
-  authRevision: number
-}
-/** `AuthStatusResponse` with every field optional. */
-export interface AuthStatusResponseInit {
-  header?: ResponseHeaderInit | undefined
-  enabled?: boolean | undefined
-  authRevision?: number | undefined
-}
-
-function newAuthStatusResponse(): AuthStatusResponse {
-  return { header: undefined, enabled: false, authRevision: 0 }
-}
-
-const numbersOfAuthStatusResponse: ReadonlySet<number> = new Set([1, 2, 3])
-function mergeAuthStatusResponse(
-  message: AuthStatusResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.AuthStatusResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      case 16:
-        message.enabled = readBool(bytes, at, end)
-        at = next
-        break
-      case 24:
-        message.authRevision = readUint(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField('etcdserverpb.AuthStatusResponse', numbersOfAuthStatusResponse, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.AuthStatusResponse')
-}
-
-function sizeOfAuthStatusResponse(message: AuthStatusResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  const enabled = message.enabled
-  if (enabled !== undefined && enabled) {
-    size += 1 + 1
-  }
-  const authRevision = message.authRevision
-  if (authRevision !== undefined && authRevision !== 0) {
-    size += 1 + sizeOfVarint(authRevision)
-  }
-  return size
-}
-function writeAuthStatusResponse(message: AuthStatusResponseInit, out: Uint8Array, at: number): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  const enabled = message.enabled
-  if (enabled !== undefined && enabled) {
-    out[at++] = 16
-    out[at++] = 1
-  }
-  const authRevision = message.authRevision
-  if (authRevision !== undefined && authRevision !== 0) {
-    out[at++] = 24
-    at = writeVarint(out, at, authRevision)
-  }
-  return at
-}
-
-export const AuthStatusResponse: Codec<AuthStatusResponse, AuthStatusResponseInit> = {
-  name: 'etcdserverpb.AuthStatusResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-    { number: 2, name: 'enabled', property: 'enabled', type: 'bool', kind: 'bool', label: 'singular' },
-    {
-      number: 3,
-      name: 'authRevision',
-      property: 'authRevision',
-      type: 'uint64',
-      kind: 'uint64',
-      label: 'singular',
-      counter: true,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newAuthStatusResponse()
-    return {
-      header: init.header && ResponseHeader.create(init.header),
-      enabled: init.enabled ?? false,
-      authRevision: init.authRevision ?? 0,
-    }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newAuthStatusResponse()
-    mergeAuthStatusResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeAuthStatusResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfAuthStatusResponse(message))
-    writeAuthStatusResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfAuthStatusResponse,
-  write: writeAuthStatusResponse,
-  toJson(message) {
-    return toJson(AuthStatusResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(AuthStatusResponse, value)
-  },
-}
-
-export const DowngradeAction = {
-  VALIDATE: 0,
-  ENABLE: 1,
-  CANCEL: 2,
-} as const
-/** A number that no name stands for is kept as it is. */
-export type DowngradeAction = (typeof DowngradeAction)[keyof typeof DowngradeAction]
-
-export interface DowngradeRequest {
-  action: DowngradeAction
-  version: string
-}
-/** `DowngradeRequest` with every field optional. */
-export interface DowngradeRequestInit {
-  action?: DowngradeAction | undefined
-  version?: string | undefined
-}
-
-function newDowngradeRequest(): DowngradeRequest {
-  return { action: 0, version: '' }
-}
-
-const numbersOfDowngradeRequest: ReadonlySet<number> = new Set([1, 2])
-function mergeDowngradeRequest(
-  message: DowngradeRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 8:
-        message.action = readEnum(bytes, at, end) as DowngradeAction
-        at = next
-        break
-      case 18:
-        message.version = readString(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField('etcdserverpb.DowngradeRequest', numbersOfDowngradeRequest, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.DowngradeRequest')
-}
-
-function sizeOfDowngradeRequest(message: DowngradeRequestInit): number {
-  let size = 0
-  const action = message.action
-  if (action !== undefined && action !== 0) {
-    size += 1 + sizeOfVarint(action)
-  }
-  const version = message.version
-  if (version !== undefined && version !== '') {
-    size += 1 + sizeOfPayload(utf8Length(version))
-  }
-  return size
-}
-function writeDowngradeRequest(message: DowngradeRequestInit, out: Uint8Array, at: number): number {
-  const action = message.action
-  if (action !== undefined && action !== 0) {
-    out[at++] = 8
-    at = writeVarint(out, at, action)
-  }
-  const version = message.version
-  if (version !== undefined && version !== '') {
-    out[at++] = 18
-    at = writeString(out, at, version)
-  }
-  return at
-}
-
-export const DowngradeRequest: Codec<DowngradeRequest, DowngradeRequestInit> = {
-  name: 'etcdserverpb.DowngradeRequest',
-  fields: [
-    {
-      number: 1,
-      name: 'action',
-      property: 'action',
-      type: 'etcdserverpb.DowngradeRequest.DowngradeAction',
-      kind: 'enum',
-      label: 'singular',
-      values: DowngradeAction,
-    },
-    { number: 2, name: 'version', property: 'version', type: 'string', kind: 'string', label: 'singular' },
-  ],
-  create(init) {
-    if (init === undefined) return newDowngradeRequest()
-    return { action: init.action ?? 0, version: init.version ?? '' }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newDowngradeRequest()
-    mergeDowngradeRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeDowngradeRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfDowngradeRequest(message))
-    writeDowngradeRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfDowngradeRequest,
-  write: writeDowngradeRequest,
-  toJson(message) {
-    return toJson(DowngradeRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(DowngradeRequest, value)
-  },
-}
-
-export interface DowngradeResponse {
-  header: ResponseHeader | undefined
-  version: string
-}
-/** `DowngradeResponse` with every field optional. */
-export interface DowngradeResponseInit {
-  header?: ResponseHeaderInit | undefined
-  version?: string | undefined
-}
-
-function newDowngradeResponse(): DowngradeResponse {
-  return { header: undefined, version: '' }
-}
-
-const numbersOfDowngradeResponse: ReadonlySet<number> = new Set([1, 2])
-function mergeDowngradeResponse(
-  message: DowngradeResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.DowngradeResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeResponseHeader((message.header ??= newResponseHeader()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      case 18:
-        message.version = readString(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField('etcdserverpb.DowngradeResponse', numbersOfDowngradeResponse, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.DowngradeResponse')
-}
-
-function sizeOfDowngradeResponse(message: DowngradeResponseInit): number {
-  let size = 0
-  const header = message.header
-  if (header !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfResponseHeader(header))
-  }
-  const version = message.version
-  if (version !== undefined && version !== '') {
-    size += 1 + sizeOfPayload(utf8Length(version))
-  }
-  return size
-}
-function writeDowngradeResponse(message: DowngradeResponseInit, out: Uint8Array, at: number): number {
-  const header = message.header
-  if (header !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfResponseHeader(header))
-    at = writeResponseHeader(header, out, at)
-  }
-  const version = message.version
-  if (version !== undefined && version !== '') {
-    out[at++] = 18
-    at = writeString(out, at, version)
-  }
-  return at
-}
-
-export const DowngradeResponse: Codec<DowngradeResponse, DowngradeResponseInit> = {
-  name: 'etcdserverpb.DowngradeResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'header',
-      property: 'header',
-      type: 'etcdserverpb.ResponseHeader',
-      kind: 'message',
-      label: 'singular',
-      codec: () => ResponseHeader,
-    },
-    { number: 2, name: 'version', property: 'version', type: 'string', kind: 'string', label: 'singular' },
-  ],
-  create(init) {
-    if (init === undefined) return newDowngradeResponse()
-    return { header: init.header && ResponseHeader.create(init.header), version: init.version ?? '' }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newDowngradeResponse()
-    mergeDowngradeResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeDowngradeResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfDowngradeResponse(message))
-    writeDowngradeResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfDowngradeResponse,
-  write: writeDowngradeResponse,
-  toJson(message) {
-    return toJson(DowngradeResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(DowngradeResponse, value)
-  },
-}
-
-export interface DowngradeVersionTestRequest {
-  ver: string
-}
-/** `DowngradeVersionTestRequest` with every field optional. */
-export interface DowngradeVersionTestRequestInit {
-  ver?: string | undefined
-}
-
-function newDowngradeVersionTestRequest(): DowngradeVersionTestRequest {
-  return { ver: '' }
-}
-
-const numbersOfDowngradeVersionTestRequest: ReadonlySet<number> = new Set([1])
-function mergeDowngradeVersionTestRequest(
-  message: DowngradeVersionTestRequest,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10:
-        message.ver = readString(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField(
-          'etcdserverpb.DowngradeVersionTestRequest',
-          numbersOfDowngradeVersionTestRequest,
-          tag,
-          bytes,
-          at,
-          end,
-        )
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.DowngradeVersionTestRequest')
-}
-
-function sizeOfDowngradeVersionTestRequest(message: DowngradeVersionTestRequestInit): number {
-  let size = 0
-  const ver = message.ver
-  if (ver !== undefined && ver !== '') {
-    size += 1 + sizeOfPayload(utf8Length(ver))
-  }
-  return size
-}
-function writeDowngradeVersionTestRequest(
-  message: DowngradeVersionTestRequestInit,
-  out: Uint8Array,
-  at: number,
-): number {
-  const ver = message.ver
-  if (ver !== undefined && ver !== '') {
-    out[at++] = 10
-    at = writeString(out, at, ver)
-  }
-  return at
-}
-
-export const DowngradeVersionTestRequest: Codec<
-  DowngradeVersionTestRequest,
-  DowngradeVersionTestRequestInit
-> = {
-  name: 'etcdserverpb.DowngradeVersionTestRequest',
-  fields: [{ number: 1, name: 'ver', property: 'ver', type: 'string', kind: 'string', label: 'singular' }],
-  create(init) {
-    if (init === undefined) return newDowngradeVersionTestRequest()
-    return { ver: init.ver ?? '' }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newDowngradeVersionTestRequest()
-    mergeDowngradeVersionTestRequest(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeDowngradeVersionTestRequest,
-  encode(message) {
-    const bytes = allocate(sizeOfDowngradeVersionTestRequest(message))
-    writeDowngradeVersionTestRequest(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfDowngradeVersionTestRequest,
-  write: writeDowngradeVersionTestRequest,
-  toJson(message) {
-    return toJson(DowngradeVersionTestRequest, message)
-  },
-  fromJson(value) {
-    return fromJson(DowngradeVersionTestRequest, value)
-  },
-}
-
-export interface DowngradeInfo {
-  enabled: boolean
-  targetVersion: string
-}
-/** `DowngradeInfo` with every field optional. */
-export interface DowngradeInfoInit {
-  enabled?: boolean | undefined
-  targetVersion?: string | undefined
-}
-
-function newDowngradeInfo(): DowngradeInfo {
-  return { enabled: false, targetVersion: '' }
-}
-
-const numbersOfDowngradeInfo: ReadonlySet<number> = new Set([1, 2])
-function mergeDowngradeInfo(
-  message: DowngradeInfo,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 8:
-        message.enabled = readBool(bytes, at, end)
-        at = next
-        break
-      case 18:
-        message.targetVersion = readString(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField('etcdserverpb.DowngradeInfo', numbersOfDowngradeInfo, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.DowngradeInfo')
-}
-
-function sizeOfDowngradeInfo(message: DowngradeInfoInit): number {
-  let size = 0
-  const enabled = message.enabled
-  if (enabled !== undefined && enabled) {
-    size += 1 + 1
-  }
-  const targetVersion = message.targetVersion
-  if (targetVersion !== undefined && targetVersion !== '') {
-    size += 1 + sizeOfPayload(utf8Length(targetVersion))
-  }
-  return size
-}
-function writeDowngradeInfo(message: DowngradeInfoInit, out: Uint8Array, at: number): number {
-  const enabled = message.enabled
-  if (enabled !== undefined && enabled) {
-    out[at++] = 8
-    out[at++] = 1
-  }
-  const targetVersion = message.targetVersion
-  if (targetVersion !== undefined && targetVersion !== '') {
-    out[at++] = 18
-    at = writeString(out, at, targetVersion)
-  }
-  return at
-}
-
-export const DowngradeInfo: Codec<DowngradeInfo, DowngradeInfoInit> = {
-  name: 'etcdserverpb.DowngradeInfo',
-  fields: [
-    { number: 1, name: 'enabled', property: 'enabled', type: 'bool', kind: 'bool', label: 'singular' },
-    {
-      number: 2,
-      name: 'targetVersion',
-      property: 'targetVersion',
-      type: 'string',
-      kind: 'string',
-      label: 'singular',
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newDowngradeInfo()
-    return { enabled: init.enabled ?? false, targetVersion: init.targetVersion ?? '' }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newDowngradeInfo()
-    mergeDowngradeInfo(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeDowngradeInfo,
-  encode(message) {
-    const bytes = allocate(sizeOfDowngradeInfo(message))
-    writeDowngradeInfo(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfDowngradeInfo,
-  write: writeDowngradeInfo,
-  toJson(message) {
-    return toJson(DowngradeInfo, message)
-  },
-  fromJson(value) {
-    return fromJson(DowngradeInfo, value)
-  },
-}
-
-export interface RangeStreamResponse {
-  rangeResponse: RangeResponse | undefined
-}
-/** `RangeStreamResponse` with every field optional. */
-export interface RangeStreamResponseInit {
-  rangeResponse?: RangeResponseInit | undefined
-}
-
-function newRangeStreamResponse(): RangeStreamResponse {
-  return { rangeResponse: undefined }
-}
-
-const numbersOfRangeStreamResponse: ReadonlySet<number> = new Set([1])
-function mergeRangeStreamResponse(
-  message: RangeStreamResponse,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  depth: number,
-): void {
-  if (depth > DEPTH_MAX) throw tooDeep('etcdserverpb.RangeStreamResponse')
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        mergeRangeResponse((message.rangeResponse ??= newRangeResponse()), bytes, next, stop, depth + 1)
-        at = stop
-        break
-      }
-      default:
-        at = skipField('etcdserverpb.RangeStreamResponse', numbersOfRangeStreamResponse, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('etcdserverpb.RangeStreamResponse')
-}
-
-function sizeOfRangeStreamResponse(message: RangeStreamResponseInit): number {
-  let size = 0
-  const rangeResponse = message.rangeResponse
-  if (rangeResponse !== undefined) {
-    size += 1 + sizeOfPayload(sizeOfRangeResponse(rangeResponse))
-  }
-  return size
-}
-function writeRangeStreamResponse(message: RangeStreamResponseInit, out: Uint8Array, at: number): number {
-  const rangeResponse = message.rangeResponse
-  if (rangeResponse !== undefined) {
-    out[at++] = 10
-    at = writeVarint(out, at, sizeOfRangeResponse(rangeResponse))
-    at = writeRangeResponse(rangeResponse, out, at)
-  }
-  return at
-}
-
-export const RangeStreamResponse: Codec<RangeStreamResponse, RangeStreamResponseInit> = {
-  name: 'etcdserverpb.RangeStreamResponse',
-  fields: [
-    {
-      number: 1,
-      name: 'range_response',
-      property: 'rangeResponse',
-      type: 'etcdserverpb.RangeResponse',
-      kind: 'message',
-      label: 'singular',
-      codec: () => RangeResponse,
-    },
-  ],
-  create(init) {
-    if (init === undefined) return newRangeStreamResponse()
-    return { rangeResponse: init.rangeResponse && RangeResponse.create(init.rangeResponse) }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newRangeStreamResponse()
-    mergeRangeStreamResponse(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeRangeStreamResponse,
-  encode(message) {
-    const bytes = allocate(sizeOfRangeStreamResponse(message))
-    writeRangeStreamResponse(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfRangeStreamResponse,
-  write: writeRangeStreamResponse,
-  toJson(message) {
-    return toJson(RangeStreamResponse, message)
-  },
-  fromJson(value) {
-    return fromJson(RangeStreamResponse, value)
-  },
-}
-
 export const KVService = {
+  /** Reads keys of one revision. */
   Range: {
     path: '/etcdserverpb.KV/Range',
     request: RangeRequest,
@@ -14220,6 +14327,7 @@ export const KVService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Writes one key, which makes a new revision. */
   Put: {
     path: '/etcdserverpb.KV/Put',
     request: PutRequest,
@@ -14227,6 +14335,7 @@ export const KVService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Deletes keys, which makes a new revision if there were any. */
   DeleteRange: {
     path: '/etcdserverpb.KV/DeleteRange',
     request: DeleteRangeRequest,
@@ -14234,6 +14343,7 @@ export const KVService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Does one list of operations or another, atomically; all writes share one revision. */
   Txn: {
     path: '/etcdserverpb.KV/Txn',
     request: TxnRequest,
@@ -14241,6 +14351,7 @@ export const KVService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Forgets what was overwritten or deleted before a revision. */
   Compact: {
     path: '/etcdserverpb.KV/Compact',
     request: CompactionRequest,
@@ -14248,6 +14359,7 @@ export const KVService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** A range in pieces, which release 3.7 added. */
   RangeStream: {
     path: '/etcdserverpb.KV/RangeStream',
     request: RangeRequest,
@@ -14258,6 +14370,7 @@ export const KVService = {
 } as const satisfies Service
 
 export const WatchService = {
+  /** Any number of watchers on one stream: requests create and cancel them, answers carry their events. */
   Watch: {
     path: '/etcdserverpb.Watch/Watch',
     request: WatchRequest,
@@ -14275,6 +14388,7 @@ export const LeaseService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Ends a lease and deletes its keys. */
   LeaseRevoke: {
     path: '/etcdserverpb.Lease/LeaseRevoke',
     request: LeaseRevokeRequest,
@@ -14282,6 +14396,7 @@ export const LeaseService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Renews leases: one answer for each request. */
   LeaseKeepAlive: {
     path: '/etcdserverpb.Lease/LeaseKeepAlive',
     request: LeaseKeepAliveRequest,
@@ -14320,6 +14435,7 @@ export const ClusterService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Changes a member's peer URLs. */
   MemberUpdate: {
     path: '/etcdserverpb.Cluster/MemberUpdate',
     request: MemberUpdateRequest,
@@ -14334,6 +14450,7 @@ export const ClusterService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Makes a learner a voter. */
   MemberPromote: {
     path: '/etcdserverpb.Cluster/MemberPromote',
     request: MemberPromoteRequest,
@@ -14343,6 +14460,7 @@ export const ClusterService = {
   },
 } as const satisfies Service
 
+/** About the one member that is asked, but for Alarm and Downgrade. */
 export const MaintenanceService = {
   Alarm: {
     path: '/etcdserverpb.Maintenance/Alarm',
@@ -14358,6 +14476,7 @@ export const MaintenanceService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Gives the database file's free space back to the file system. */
   Defragment: {
     path: '/etcdserverpb.Maintenance/Defragment',
     request: DefragmentRequest,
@@ -14365,6 +14484,7 @@ export const MaintenanceService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Hash of the whole database: members differ in it although their keys are equal. */
   Hash: {
     path: '/etcdserverpb.Maintenance/Hash',
     request: HashRequest,
@@ -14372,6 +14492,7 @@ export const MaintenanceService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Hash of all keys up to a revision, which is the same on all members. */
   HashKV: {
     path: '/etcdserverpb.Maintenance/HashKV',
     request: HashKVRequest,
@@ -14379,6 +14500,7 @@ export const MaintenanceService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** The database in pieces, then the SHA-256 of what was sent. */
   Snapshot: {
     path: '/etcdserverpb.Maintenance/Snapshot',
     request: SnapshotRequest,
@@ -14386,6 +14508,7 @@ export const MaintenanceService = {
     clientStreaming: false,
     serverStreaming: true,
   },
+  /** Hands leadership, which the member that is asked must have, to another. */
   MoveLeader: {
     path: '/etcdserverpb.Maintenance/MoveLeader',
     request: MoveLeaderRequest,
@@ -14417,6 +14540,14 @@ export const AuthService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  AuthStatus: {
+    path: '/etcdserverpb.Auth/AuthStatus',
+    request: AuthStatusRequest,
+    response: AuthStatusResponse,
+    clientStreaming: false,
+    serverStreaming: false,
+  },
+  /** Trades name and password for a token. */
   Authenticate: {
     path: '/etcdserverpb.Auth/Authenticate',
     request: AuthenticateRequest,
@@ -14512,13 +14643,6 @@ export const AuthService = {
     path: '/etcdserverpb.Auth/RoleRevokePermission',
     request: AuthRoleRevokePermissionRequest,
     response: AuthRoleRevokePermissionResponse,
-    clientStreaming: false,
-    serverStreaming: false,
-  },
-  AuthStatus: {
-    path: '/etcdserverpb.Auth/AuthStatus',
-    request: AuthStatusRequest,
-    response: AuthStatusResponse,
     clientStreaming: false,
     serverStreaming: false,
   },

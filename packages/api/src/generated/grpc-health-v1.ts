@@ -22,6 +22,7 @@ import {
 const mapEntryNumbers: ReadonlySet<number> = new Set([1, 2])
 
 export interface HealthCheckRequest {
+  /** Full service name; empty for the server as a whole. */
   service: string
 }
 /** `HealthCheckRequest` with every field optional. */
@@ -110,6 +111,7 @@ export const ServingStatus = {
   UNKNOWN: 0,
   SERVING: 1,
   NOT_SERVING: 2,
+  /** Watch only: there is no such service. */
   SERVICE_UNKNOWN: 3,
 } as const
 /** A number that no name stands for is kept as it is. */
@@ -423,6 +425,7 @@ export const HealthService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** The status now and after each change. */
   Watch: {
     path: '/grpc.health.v1.Health/Watch',
     request: HealthCheckRequest,

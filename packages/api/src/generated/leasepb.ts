@@ -20,7 +20,9 @@ import * as etcdserverpb from './etcdserverpb.ts'
 
 export interface Lease {
   ID: bigint
+  /** Seconds granted. */
   TTL: bigint
+  /** Seconds that were left at the last checkpoint, 0 without one. */
   RemainingTTL: bigint
 }
 /** `Lease` with every field optional. */
@@ -136,6 +138,7 @@ export const Lease: Codec<Lease, LeaseInit> = {
   },
 }
 
+/** What a member posts to the leader to answer LeaseTimeToLive. */
 export interface LeaseInternalRequest {
   LeaseTimeToLiveRequest: etcdserverpb.LeaseTimeToLiveRequest | undefined
 }
@@ -201,6 +204,7 @@ function writeLeaseInternalRequest(message: LeaseInternalRequestInit, out: Uint8
   return at
 }
 
+/** What a member posts to the leader to answer LeaseTimeToLive. */
 export const LeaseInternalRequest: Codec<LeaseInternalRequest, LeaseInternalRequestInit> = {
   name: 'leasepb.LeaseInternalRequest',
   fields: [

@@ -21,6 +21,7 @@ import {
   writeVarint64,
 } from '../wire.ts'
 
+/** What the cluster must agree on about a member. */
 export interface RaftAttributes {
   peerUrls: string[]
   isLearner: boolean
@@ -95,6 +96,7 @@ function writeRaftAttributes(message: RaftAttributesInit, out: Uint8Array, at: n
   return at
 }
 
+/** What the cluster must agree on about a member. */
 export const RaftAttributes: Codec<RaftAttributes, RaftAttributesInit> = {
   name: 'membershippb.RaftAttributes',
   fields: [
@@ -126,6 +128,7 @@ export const RaftAttributes: Codec<RaftAttributes, RaftAttributesInit> = {
   },
 }
 
+/** What a member says about itself once it has started. */
 export interface Attributes {
   name: string
   clientUrls: string[]
@@ -200,6 +203,7 @@ function writeAttributes(message: AttributesInit, out: Uint8Array, at: number): 
   return at
 }
 
+/** What a member says about itself once it has started. */
 export const Attributes: Codec<Attributes, AttributesInit> = {
   name: 'membershippb.Attributes',
   fields: [
@@ -376,6 +380,7 @@ export const Member: Codec<Member, MemberInit> = {
   },
 }
 
+/** Sets the version that all members have agreed to behave as. */
 export interface ClusterVersionSetRequest {
   ver: string
 }
@@ -442,6 +447,7 @@ function writeClusterVersionSetRequest(
   return at
 }
 
+/** Sets the version that all members have agreed to behave as. */
 export const ClusterVersionSetRequest: Codec<ClusterVersionSetRequest, ClusterVersionSetRequestInit> = {
   name: 'membershippb.ClusterVersionSetRequest',
   fields: [{ number: 1, name: 'ver', property: 'ver', type: 'string', kind: 'string', label: 'singular' }],
@@ -600,8 +606,10 @@ export const ClusterMemberAttrSetRequest: Codec<
   },
 }
 
+/** Starts or ends a downgrade of the cluster. */
 export interface DowngradeInfoSetRequest {
   enabled: boolean
+  /** Version to go down to; empty when not enabled. */
   ver: string
 }
 /** `DowngradeInfoSetRequest` with every field optional. */
@@ -681,6 +689,7 @@ function writeDowngradeInfoSetRequest(
   return at
 }
 
+/** Starts or ends a downgrade of the cluster. */
 export const DowngradeInfoSetRequest: Codec<DowngradeInfoSetRequest, DowngradeInfoSetRequestInit> = {
   name: 'membershippb.DowngradeInfoSetRequest',
   fields: [

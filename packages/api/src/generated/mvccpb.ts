@@ -23,12 +23,20 @@ import {
   writeVarint64,
 } from '../wire.ts'
 
+/**
+ * One key at one revision. The store keeps these bytes as they are and splices them into answers; the row
+ * of a deletion has the key alone.
+ */
 export interface KeyValue {
   key: Uint8Array
+  /** Revision at which the key last came into being: a deletion ends its life. */
   createRevision: number
+  /** Revision that wrote this value. */
   modRevision: number
+  /** Writes since the key came into being, this one included: 1 for the first. */
   version: number
   value: Uint8Array
+  /** Lease that the key lives by, 0 for none. */
   lease: bigint
 }
 /** `KeyValue` with every field optional. */
@@ -147,6 +155,10 @@ function writeKeyValue(message: KeyValueInit, out: Uint8Array, at: number): numb
   return at
 }
 
+/**
+ * One key at one revision. The store keeps these bytes as they are and splices them into answers; the row
+ * of a deletion has the key alone.
+ */
 export const KeyValue: Codec<KeyValue, KeyValueInit> = {
   name: 'mvccpb.KeyValue',
   fields: [
@@ -220,9 +232,12 @@ export const EventType = {
 /** A number that no name stands for is kept as it is. */
 export type EventType = (typeof EventType)[keyof typeof EventType]
 
+/** A change of one key. */
 export interface Event {
   type: EventType
+  /** After a put, the pair as written. After a deletion, the key and, as mod_revision, when it was deleted. */
   kv: KeyValue | undefined
+  /** The pair before the change, for watchers that asked for it. */
   prevKv: KeyValue | undefined
 }
 /** `Event` with every field optional. */
@@ -306,6 +321,7 @@ function writeEvent(message: EventInit, out: Uint8Array, at: number): number {
   return at
 }
 
+/** A change of one key. */
 export const Event: Codec<Event, EventInit> = {
   name: 'mvccpb.Event',
   fields: [

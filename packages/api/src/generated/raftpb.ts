@@ -80,10 +80,12 @@ export const ConfChangeTransition = {
 /** A number that no name stands for is kept as it is. */
 export type ConfChangeTransition = (typeof ConfChangeTransition)[keyof typeof ConfChangeTransition]
 
+/** One entry of the log. */
 export interface Entry {
   type: EntryType
   term: number
   index: number
+  /** A request or a ConfChange; unset in the entry that a new leader begins its term with. */
   data: Uint8Array | undefined
 }
 /** `Entry` with every field optional. */
@@ -162,6 +164,7 @@ function writeEntry(message: EntryInit, out: Uint8Array, at: number): number {
   return at
 }
 
+/** One entry of the log. */
 export const Entry: Codec<Entry, EntryInit> = {
   name: 'raftpb.Entry',
   fields: [
@@ -219,8 +222,229 @@ export const Entry: Codec<Entry, EntryInit> = {
   },
 }
 
+/** Which members vote, now and, while a joint change is under way, before it. */
+export interface ConfState {
+  voters: bigint[]
+  learners: bigint[]
+  /** Voters of the configuration that is being left. */
+  votersOutgoing: bigint[]
+  /** Voters of the outgoing configuration that become learners once it is left. */
+  learnersNext: bigint[]
+  /** Whether the leader ends the joint configuration by itself. */
+  autoLeave: boolean
+}
+/** `ConfState` with every field optional. */
+export interface ConfStateInit {
+  voters?: readonly bigint[] | undefined
+  learners?: readonly bigint[] | undefined
+  votersOutgoing?: readonly bigint[] | undefined
+  learnersNext?: readonly bigint[] | undefined
+  autoLeave?: boolean | undefined
+}
+
+function newConfState(): ConfState {
+  return { voters: [], learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false }
+}
+
+const numbersOfConfState: ReadonlySet<number> = new Set([1, 2, 3, 4, 5])
+function mergeConfState(message: ConfState, bytes: Uint8Array, at: number, end: number, depth: number): void {
+  while (at < end) {
+    let tag = bytes[at++]!
+    if (tag >= 0x80) {
+      tag = readLongTag(bytes, at - 1, end)
+      at = next
+    }
+    switch (tag) {
+      case 8:
+        message.voters.push(readUint64(bytes, at, end))
+        at = next
+        break
+      case 10: {
+        const stop = readLength(bytes, at, end)
+        at = next
+        while (at < stop) {
+          message.voters.push(readUint64(bytes, at, stop))
+          at = next
+        }
+        if (at !== stop) throw truncated('raftpb.ConfState')
+        break
+      }
+      case 16:
+        message.learners.push(readUint64(bytes, at, end))
+        at = next
+        break
+      case 18: {
+        const stop = readLength(bytes, at, end)
+        at = next
+        while (at < stop) {
+          message.learners.push(readUint64(bytes, at, stop))
+          at = next
+        }
+        if (at !== stop) throw truncated('raftpb.ConfState')
+        break
+      }
+      case 24:
+        message.votersOutgoing.push(readUint64(bytes, at, end))
+        at = next
+        break
+      case 26: {
+        const stop = readLength(bytes, at, end)
+        at = next
+        while (at < stop) {
+          message.votersOutgoing.push(readUint64(bytes, at, stop))
+          at = next
+        }
+        if (at !== stop) throw truncated('raftpb.ConfState')
+        break
+      }
+      case 32:
+        message.learnersNext.push(readUint64(bytes, at, end))
+        at = next
+        break
+      case 34: {
+        const stop = readLength(bytes, at, end)
+        at = next
+        while (at < stop) {
+          message.learnersNext.push(readUint64(bytes, at, stop))
+          at = next
+        }
+        if (at !== stop) throw truncated('raftpb.ConfState')
+        break
+      }
+      case 40:
+        message.autoLeave = readBool(bytes, at, end)
+        at = next
+        break
+      default:
+        at = skipField('raftpb.ConfState', numbersOfConfState, tag, bytes, at, end)
+    }
+  }
+  if (at !== end) throw truncated('raftpb.ConfState')
+}
+
+function sizeOfConfState(message: ConfStateInit): number {
+  let size = 0
+  const voters = message.voters
+  if (voters !== undefined) {
+    for (let i = 0; i < voters.length; i++) {
+      size += 1 + sizeOfVarint64(voters[i]!)
+    }
+  }
+  const learners = message.learners
+  if (learners !== undefined) {
+    for (let i = 0; i < learners.length; i++) {
+      size += 1 + sizeOfVarint64(learners[i]!)
+    }
+  }
+  const votersOutgoing = message.votersOutgoing
+  if (votersOutgoing !== undefined) {
+    for (let i = 0; i < votersOutgoing.length; i++) {
+      size += 1 + sizeOfVarint64(votersOutgoing[i]!)
+    }
+  }
+  const learnersNext = message.learnersNext
+  if (learnersNext !== undefined) {
+    for (let i = 0; i < learnersNext.length; i++) {
+      size += 1 + sizeOfVarint64(learnersNext[i]!)
+    }
+  }
+  size += 1 + 1
+  return size
+}
+function writeConfState(message: ConfStateInit, out: Uint8Array, at: number): number {
+  const voters = message.voters
+  if (voters !== undefined) {
+    for (let i = 0; i < voters.length; i++) {
+      out[at++] = 8
+      at = writeVarint64(out, at, voters[i]!)
+    }
+  }
+  const learners = message.learners
+  if (learners !== undefined) {
+    for (let i = 0; i < learners.length; i++) {
+      out[at++] = 16
+      at = writeVarint64(out, at, learners[i]!)
+    }
+  }
+  const votersOutgoing = message.votersOutgoing
+  if (votersOutgoing !== undefined) {
+    for (let i = 0; i < votersOutgoing.length; i++) {
+      out[at++] = 24
+      at = writeVarint64(out, at, votersOutgoing[i]!)
+    }
+  }
+  const learnersNext = message.learnersNext
+  if (learnersNext !== undefined) {
+    for (let i = 0; i < learnersNext.length; i++) {
+      out[at++] = 32
+      at = writeVarint64(out, at, learnersNext[i]!)
+    }
+  }
+  const autoLeave = message.autoLeave ?? false
+  out[at++] = 40
+  out[at++] = autoLeave ? 1 : 0
+  return at
+}
+
+/** Which members vote, now and, while a joint change is under way, before it. */
+export const ConfState: Codec<ConfState, ConfStateInit> = {
+  name: 'raftpb.ConfState',
+  fields: [
+    { number: 1, name: 'voters', property: 'voters', type: 'uint64', kind: 'uint64', label: 'repeated' },
+    { number: 2, name: 'learners', property: 'learners', type: 'uint64', kind: 'uint64', label: 'repeated' },
+    {
+      number: 3,
+      name: 'voters_outgoing',
+      property: 'votersOutgoing',
+      type: 'uint64',
+      kind: 'uint64',
+      label: 'repeated',
+    },
+    {
+      number: 4,
+      name: 'learners_next',
+      property: 'learnersNext',
+      type: 'uint64',
+      kind: 'uint64',
+      label: 'repeated',
+    },
+    { number: 5, name: 'auto_leave', property: 'autoLeave', type: 'bool', kind: 'bool', label: 'optional' },
+  ],
+  create(init) {
+    if (init === undefined) return newConfState()
+    return {
+      voters: init.voters?.slice() ?? [],
+      learners: init.learners?.slice() ?? [],
+      votersOutgoing: init.votersOutgoing?.slice() ?? [],
+      learnersNext: init.learnersNext?.slice() ?? [],
+      autoLeave: init.autoLeave ?? false,
+    }
+  },
+  decode(bytes, start = 0, end = bytes.length) {
+    const message = newConfState()
+    mergeConfState(message, bytes, start, end, 1)
+    return message
+  },
+  merge: mergeConfState,
+  encode(message) {
+    const bytes = allocate(sizeOfConfState(message))
+    writeConfState(message, bytes, 0)
+    return bytes
+  },
+  encodedSize: sizeOfConfState,
+  write: writeConfState,
+  toJson(message) {
+    return toJson(ConfState, message)
+  },
+  fromJson(value) {
+    return fromJson(ConfState, value)
+  },
+}
+
 export interface SnapshotMetadata {
+  /** Configuration at `index`. */
   confState: ConfState
+  /** Last entry that the snapshot stands for, and its term. */
   index: number
   term: number
 }
@@ -353,6 +577,7 @@ export const SnapshotMetadata: Codec<SnapshotMetadata, SnapshotMetadataInit> = {
 }
 
 export interface Snapshot {
+  /** JSON of the v2 store, which holds the membership. */
   data: Uint8Array | undefined
   metadata: SnapshotMetadata
 }
@@ -459,16 +684,21 @@ export interface Message {
   type: MessageType
   to: bigint
   from: bigint
+  /** Sender's term; 0 in proposals and read requests, which belong to none. */
   term: number
+  /** Term of the entry at `index`. */
   logTerm: number
   index: number
   entries: Entry[]
   commit: number
+  /** Undefined unless there is one, though an empty snapshot is then on the wire. */
   snapshot: Snapshot | undefined
   reject: boolean
   rejectHint: number
   context: Uint8Array | undefined
+  /** Release 3.6 and later write it; between members it is 0. */
   vote: bigint
+  /** Used within a member only. */
   responses: Message[]
 }
 /** `Message` with every field optional. */
@@ -837,8 +1067,10 @@ export const Message: Codec<Message, MessageInit> = {
   },
 }
 
+/** What a member must not forget before it answers. */
 export interface HardState {
   term: number
+  /** The member voted for in `term`, 0 for none. */
   vote: bigint
   commit: number
 }
@@ -904,6 +1136,7 @@ function writeHardState(message: HardStateInit, out: Uint8Array, at: number): nu
   return at
 }
 
+/** What a member must not forget before it answers. */
 export const HardState: Codec<HardState, HardStateInit> = {
   name: 'raftpb.HardState',
   fields: [
@@ -952,224 +1185,13 @@ export const HardState: Codec<HardState, HardStateInit> = {
   },
 }
 
-export interface ConfState {
-  voters: bigint[]
-  learners: bigint[]
-  votersOutgoing: bigint[]
-  learnersNext: bigint[]
-  autoLeave: boolean
-}
-/** `ConfState` with every field optional. */
-export interface ConfStateInit {
-  voters?: readonly bigint[] | undefined
-  learners?: readonly bigint[] | undefined
-  votersOutgoing?: readonly bigint[] | undefined
-  learnersNext?: readonly bigint[] | undefined
-  autoLeave?: boolean | undefined
-}
-
-function newConfState(): ConfState {
-  return { voters: [], learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false }
-}
-
-const numbersOfConfState: ReadonlySet<number> = new Set([1, 2, 3, 4, 5])
-function mergeConfState(message: ConfState, bytes: Uint8Array, at: number, end: number, depth: number): void {
-  while (at < end) {
-    let tag = bytes[at++]!
-    if (tag >= 0x80) {
-      tag = readLongTag(bytes, at - 1, end)
-      at = next
-    }
-    switch (tag) {
-      case 8:
-        message.voters.push(readUint64(bytes, at, end))
-        at = next
-        break
-      case 10: {
-        const stop = readLength(bytes, at, end)
-        at = next
-        while (at < stop) {
-          message.voters.push(readUint64(bytes, at, stop))
-          at = next
-        }
-        if (at !== stop) throw truncated('raftpb.ConfState')
-        break
-      }
-      case 16:
-        message.learners.push(readUint64(bytes, at, end))
-        at = next
-        break
-      case 18: {
-        const stop = readLength(bytes, at, end)
-        at = next
-        while (at < stop) {
-          message.learners.push(readUint64(bytes, at, stop))
-          at = next
-        }
-        if (at !== stop) throw truncated('raftpb.ConfState')
-        break
-      }
-      case 24:
-        message.votersOutgoing.push(readUint64(bytes, at, end))
-        at = next
-        break
-      case 26: {
-        const stop = readLength(bytes, at, end)
-        at = next
-        while (at < stop) {
-          message.votersOutgoing.push(readUint64(bytes, at, stop))
-          at = next
-        }
-        if (at !== stop) throw truncated('raftpb.ConfState')
-        break
-      }
-      case 32:
-        message.learnersNext.push(readUint64(bytes, at, end))
-        at = next
-        break
-      case 34: {
-        const stop = readLength(bytes, at, end)
-        at = next
-        while (at < stop) {
-          message.learnersNext.push(readUint64(bytes, at, stop))
-          at = next
-        }
-        if (at !== stop) throw truncated('raftpb.ConfState')
-        break
-      }
-      case 40:
-        message.autoLeave = readBool(bytes, at, end)
-        at = next
-        break
-      default:
-        at = skipField('raftpb.ConfState', numbersOfConfState, tag, bytes, at, end)
-    }
-  }
-  if (at !== end) throw truncated('raftpb.ConfState')
-}
-
-function sizeOfConfState(message: ConfStateInit): number {
-  let size = 0
-  const voters = message.voters
-  if (voters !== undefined) {
-    for (let i = 0; i < voters.length; i++) {
-      size += 1 + sizeOfVarint64(voters[i]!)
-    }
-  }
-  const learners = message.learners
-  if (learners !== undefined) {
-    for (let i = 0; i < learners.length; i++) {
-      size += 1 + sizeOfVarint64(learners[i]!)
-    }
-  }
-  const votersOutgoing = message.votersOutgoing
-  if (votersOutgoing !== undefined) {
-    for (let i = 0; i < votersOutgoing.length; i++) {
-      size += 1 + sizeOfVarint64(votersOutgoing[i]!)
-    }
-  }
-  const learnersNext = message.learnersNext
-  if (learnersNext !== undefined) {
-    for (let i = 0; i < learnersNext.length; i++) {
-      size += 1 + sizeOfVarint64(learnersNext[i]!)
-    }
-  }
-  size += 1 + 1
-  return size
-}
-function writeConfState(message: ConfStateInit, out: Uint8Array, at: number): number {
-  const voters = message.voters
-  if (voters !== undefined) {
-    for (let i = 0; i < voters.length; i++) {
-      out[at++] = 8
-      at = writeVarint64(out, at, voters[i]!)
-    }
-  }
-  const learners = message.learners
-  if (learners !== undefined) {
-    for (let i = 0; i < learners.length; i++) {
-      out[at++] = 16
-      at = writeVarint64(out, at, learners[i]!)
-    }
-  }
-  const votersOutgoing = message.votersOutgoing
-  if (votersOutgoing !== undefined) {
-    for (let i = 0; i < votersOutgoing.length; i++) {
-      out[at++] = 24
-      at = writeVarint64(out, at, votersOutgoing[i]!)
-    }
-  }
-  const learnersNext = message.learnersNext
-  if (learnersNext !== undefined) {
-    for (let i = 0; i < learnersNext.length; i++) {
-      out[at++] = 32
-      at = writeVarint64(out, at, learnersNext[i]!)
-    }
-  }
-  const autoLeave = message.autoLeave ?? false
-  out[at++] = 40
-  out[at++] = autoLeave ? 1 : 0
-  return at
-}
-
-export const ConfState: Codec<ConfState, ConfStateInit> = {
-  name: 'raftpb.ConfState',
-  fields: [
-    { number: 1, name: 'voters', property: 'voters', type: 'uint64', kind: 'uint64', label: 'repeated' },
-    { number: 2, name: 'learners', property: 'learners', type: 'uint64', kind: 'uint64', label: 'repeated' },
-    {
-      number: 3,
-      name: 'voters_outgoing',
-      property: 'votersOutgoing',
-      type: 'uint64',
-      kind: 'uint64',
-      label: 'repeated',
-    },
-    {
-      number: 4,
-      name: 'learners_next',
-      property: 'learnersNext',
-      type: 'uint64',
-      kind: 'uint64',
-      label: 'repeated',
-    },
-    { number: 5, name: 'auto_leave', property: 'autoLeave', type: 'bool', kind: 'bool', label: 'optional' },
-  ],
-  create(init) {
-    if (init === undefined) return newConfState()
-    return {
-      voters: init.voters?.slice() ?? [],
-      learners: init.learners?.slice() ?? [],
-      votersOutgoing: init.votersOutgoing?.slice() ?? [],
-      learnersNext: init.learnersNext?.slice() ?? [],
-      autoLeave: init.autoLeave ?? false,
-    }
-  },
-  decode(bytes, start = 0, end = bytes.length) {
-    const message = newConfState()
-    mergeConfState(message, bytes, start, end, 1)
-    return message
-  },
-  merge: mergeConfState,
-  encode(message) {
-    const bytes = allocate(sizeOfConfState(message))
-    writeConfState(message, bytes, 0)
-    return bytes
-  },
-  encodedSize: sizeOfConfState,
-  write: writeConfState,
-  toJson(message) {
-    return toJson(ConfState, message)
-  },
-  fromJson(value) {
-    return fromJson(ConfState, value)
-  },
-}
-
+/** A change of one member: the data of an EntryConfChange. */
 export interface ConfChange {
+  /** Wakes the proposer; 0 in the entries that a cluster begins with. */
   id: bigint
   type: ConfChangeType
   nodeId: bigint
+  /** JSON of the member, unset for a removal. */
   context: Uint8Array | undefined
 }
 /** `ConfChange` with every field optional. */
@@ -1254,6 +1276,7 @@ function writeConfChange(message: ConfChangeInit, out: Uint8Array, at: number): 
   return at
 }
 
+/** A change of one member: the data of an EntryConfChange. */
 export const ConfChange: Codec<ConfChange, ConfChangeInit> = {
   name: 'raftpb.ConfChange',
   fields: [
@@ -1396,6 +1419,7 @@ export const ConfChangeSingle: Codec<ConfChangeSingle, ConfChangeSingleInit> = {
   },
 }
 
+/** Changes of several members at once: the data of an EntryConfChangeV2, which etcd never proposes. */
 export interface ConfChangeV2 {
   transition: ConfChangeTransition
   changes: ConfChangeSingle[]
@@ -1488,6 +1512,7 @@ function writeConfChangeV2(message: ConfChangeV2Init, out: Uint8Array, at: numbe
   return at
 }
 
+/** Changes of several members at once: the data of an EntryConfChangeV2, which etcd never proposes. */
 export const ConfChangeV2: Codec<ConfChangeV2, ConfChangeV2Init> = {
   name: 'raftpb.ConfChangeV2',
   fields: [

@@ -16,7 +16,9 @@ import {
 } from '../wire.ts'
 
 export interface Snapshot {
+  /** CRC-32C of `data`. */
   crc: number
+  /** An encoded raftpb.Snapshot. */
   data: Uint8Array | undefined
 }
 /** `Snapshot` with every field optional. */

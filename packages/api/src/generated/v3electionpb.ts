@@ -24,6 +24,7 @@ import * as mvccpb from './mvccpb.ts'
 
 export interface CampaignRequest {
   name: Uint8Array
+  /** Leadership ends with this lease; 0 asks for one that the server keeps alive for the call. */
   lease: bigint
   value: Uint8Array
 }
@@ -272,9 +273,12 @@ export const CampaignResponse: Codec<CampaignResponse, CampaignResponseInit> = {
   },
 }
 
+/** Proof of leadership, handed back in Proclaim and Resign. */
 export interface LeaderKey {
   name: Uint8Array
+  /** Exists as long as the leader leads. */
   key: Uint8Array
+  /** Its create_revision. */
   rev: bigint
   lease: bigint
 }
@@ -366,6 +370,7 @@ function writeLeaderKey(message: LeaderKeyInit, out: Uint8Array, at: number): nu
   return at
 }
 
+/** Proof of leadership, handed back in Proclaim and Resign. */
 export const LeaderKey: Codec<LeaderKey, LeaderKeyInit> = {
   name: 'v3electionpb.LeaderKey',
   fields: [
@@ -484,6 +489,7 @@ export const LeaderRequest: Codec<LeaderRequest, LeaderRequestInit> = {
 
 export interface LeaderResponse {
   header: etcdserverpb.ResponseHeader | undefined
+  /** The leader's key and its latest value. */
   kv: mvccpb.KeyValue | undefined
 }
 /** `LeaderResponse` with every field optional. */
@@ -1032,6 +1038,7 @@ export const ProclaimResponse: Codec<ProclaimResponse, ProclaimResponseInit> = {
 }
 
 export const ElectionService = {
+  /** Waits until the caller leads the election. */
   Campaign: {
     path: '/v3electionpb.Election/Campaign',
     request: CampaignRequest,
@@ -1039,6 +1046,7 @@ export const ElectionService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Replaces the leader's value. */
   Proclaim: {
     path: '/v3electionpb.Election/Proclaim',
     request: ProclaimRequest,
@@ -1046,6 +1054,7 @@ export const ElectionService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Asks who leads. */
   Leader: {
     path: '/v3electionpb.Election/Leader',
     request: LeaderRequest,
@@ -1053,6 +1062,7 @@ export const ElectionService = {
     clientStreaming: false,
     serverStreaming: false,
   },
+  /** Follows who leads and what it proclaims. */
   Observe: {
     path: '/v3electionpb.Election/Observe',
     request: LeaderRequest,
@@ -1060,6 +1070,7 @@ export const ElectionService = {
     clientStreaming: false,
     serverStreaming: true,
   },
+  /** Gives leadership up. */
   Resign: {
     path: '/v3electionpb.Election/Resign',
     request: ResignRequest,

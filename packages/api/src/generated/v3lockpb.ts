@@ -23,6 +23,7 @@ import * as etcdserverpb from './etcdserverpb.ts'
 
 export interface LockRequest {
   name: Uint8Array
+  /** The lock is let go when this lease ends; 0 asks for a lease that the server keeps alive for the call. */
   lease: bigint
 }
 /** `LockRequest` with every field optional. */
@@ -124,6 +125,7 @@ export const LockRequest: Codec<LockRequest, LockRequestInit> = {
 
 export interface LockResponse {
   header: etcdserverpb.ResponseHeader | undefined
+  /** Exists as long as the caller holds the lock: compare it in transactions. */
   key: Uint8Array
 }
 /** `LockResponse` with every field optional. */
@@ -242,6 +244,7 @@ export const LockResponse: Codec<LockResponse, LockResponseInit> = {
 }
 
 export interface UnlockRequest {
+  /** As answered by Lock. */
   key: Uint8Array
 }
 /** `UnlockRequest` with every field optional. */
@@ -428,6 +431,7 @@ export const UnlockResponse: Codec<UnlockResponse, UnlockResponseInit> = {
 }
 
 export const LockService = {
+  /** Waits until the caller holds the lock. */
   Lock: {
     path: '/v3lockpb.Lock/Lock',
     request: LockRequest,

@@ -22,7 +22,9 @@ import {
 import * as raftpb from './raftpb.ts'
 
 export interface Record {
+  /** What `data` holds: 1 metadata, 2 entry, 3 hard state, 4 nothing (a checksum), 5 snapshot. */
   type: number
+  /** CRC-32C of the data of all records up to this one. */
   crc: number
   data: Uint8Array | undefined
 }
@@ -132,9 +134,11 @@ export const Record: Codec<Record, RecordInit> = {
   },
 }
 
+/** Says that a snapshot was saved, and where the log goes on from. */
 export interface Snapshot {
   index: number
   term: number
+  /** Since release 3.5; unset in the record that a new log begins with. */
   confState: raftpb.ConfState | undefined
 }
 /** `Snapshot` with every field optional. */
@@ -213,6 +217,7 @@ function writeSnapshot(message: SnapshotInit, out: Uint8Array, at: number): numb
   return at
 }
 
+/** Says that a snapshot was saved, and where the log goes on from. */
 export const Snapshot: Codec<Snapshot, SnapshotInit> = {
   name: 'walpb.Snapshot',
   fields: [
