@@ -98,12 +98,12 @@ const codecs = new Map(
     .map((codec) => [codec.name, codec]),
 )
 
-describe('messages.json', { skip: absent }, () => {
+void describe('messages.json', { skip: absent }, () => {
   const { packages: recorded } = absent
     ? { packages: {} }
     : load<{ packages: Readonly<Record<string, PackageFacts>> }>('messages.json')
 
-  test('every message, field number, name, type and label', () => {
+  void test('every message, field number, name, type and label', () => {
     const ours = new Map(
       Array.from(codecs.values(), (codec) => [
         codec.name,
@@ -139,7 +139,7 @@ describe('messages.json', { skip: absent }, () => {
     assert.ok(theirs.size > 130)
   })
 
-  test('every other name that JSON input may use', () => {
+  void test('every other name that JSON input may use', () => {
     for (const [packageName, { messages = {} }] of Object.entries(recorded)) {
       for (const [name, { fields = [] }] of Object.entries(messages)) {
         for (const field of fields) {
@@ -153,7 +153,7 @@ describe('messages.json', { skip: absent }, () => {
     }
   })
 
-  test('every enum and value', () => {
+  void test('every enum and value', () => {
     const used = new Map<string, Readonly<Record<string, number>>>()
     for (const codec of codecs.values()) {
       for (const field of codec.fields) if (field.values !== undefined) used.set(field.type, field.values)
@@ -169,7 +169,7 @@ describe('messages.json', { skip: absent }, () => {
     assert.equal(used.size, count)
   })
 
-  test('every service and method', () => {
+  void test('every service and method', () => {
     const theirs = Object.entries(recorded).flatMap(([packageName, { services: list = {} }]) =>
       Object.entries(list).flatMap(([name, { methods }]) =>
         methods.map((method) => ({
@@ -221,12 +221,12 @@ interface OtherErrorFacts {
   readonly when: string
 }
 
-describe('errors.json', { skip: absent }, () => {
+void describe('errors.json', { skip: absent }, () => {
   const recorded: { v3: readonly ErrorFacts[]; other_grpc_errors: readonly OtherErrorFacts[] } = absent
     ? { v3: [], other_grpc_errors: [] }
     : load('errors.json')
 
-  test('every v3 error has its text, and its code of release 3.5', () => {
+  void test('every v3 error has its text, and its code of release 3.5', () => {
     for (const error of recorded.v3) {
       const reason = errorReason(error.message)
       assert.ok(reason, error.symbol)
@@ -237,7 +237,7 @@ describe('errors.json', { skip: absent }, () => {
     assert.ok(recorded.v3.length > 60)
   })
 
-  test('nothing else is in the table but the errors without a declared code', () => {
+  void test('nothing else is in the table but the errors without a declared code', () => {
     const known = new Map<string, number>(recorded.v3.map(({ message }) => [message, -1]))
     for (const { message, number } of recorded.other_grpc_errors) known.set(message, number)
     for (const row of Object.values(errorTable)) {
@@ -254,8 +254,8 @@ interface BindingFacts {
   readonly paths_now: readonly string[]
 }
 
-describe('gateway.json', { skip: absent }, () => {
-  test('every binding', () => {
+void describe('gateway.json', { skip: absent }, () => {
+  void test('every binding', () => {
     const { bindings } = load<{ bindings: readonly BindingFacts[] }>('gateway.json')
     const theirs = bindings.flatMap(({ rpc, paths_now: paths }) =>
       paths.map((where) => [where, rpc] as const),

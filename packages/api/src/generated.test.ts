@@ -4,7 +4,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-test('the generated codecs are those of the protocol files', () => {
+void test('the generated codecs are those of the protocol files', () => {
   const root = path.resolve(fileURLToPath(import.meta.url), '../../../..')
   const check = spawnSync(process.execPath, [path.join(root, 'scripts/generate-api.mjs'), '--check'], {
     encoding: 'utf8',

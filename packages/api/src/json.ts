@@ -453,7 +453,8 @@ function bytesFromBase64(text: string): Uint8Array {
     // Missing padding is found at the end; digits without any are blamed themselves.
     throw illegalBase64(padding > 0 ? offset : text.length - (digits % 4))
   }
-  return Buffer.from(text, 'base64')
+  const bytes = Buffer.from(text, 'base64')
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 function illegalBase64(offset: number): JsonError {

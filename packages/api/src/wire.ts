@@ -382,7 +382,21 @@ export function writeString(out: Uint8Array, at: number, text: string): number {
   return at + length
 }
 
-/** A place to encode to, not cleared. */
+// Small messages share slabs, because a typed array with memory of its own costs more than an encoding.
+const SLAB_BYTES = 16_384
+const SLAB_SHARE_BYTES_MAX = 4096
+let slab = new ArrayBuffer(SLAB_BYTES)
+let slabUsed = 0
+
+/** A place to encode to. */
 export function allocate(size: number): Uint8Array {
-  return size === 0 ? EMPTY : Buffer.allocUnsafe(size)
+  if (size === 0) return EMPTY
+  if (size > SLAB_SHARE_BYTES_MAX) return new Uint8Array(size)
+  if (size > SLAB_BYTES - slabUsed) {
+    slab = new ArrayBuffer(SLAB_BYTES)
+    slabUsed = 0
+  }
+  const bytes = new Uint8Array(slab, slabUsed, size)
+  slabUsed += size
+  return bytes
 }
