@@ -11,7 +11,7 @@ export {
   sharedFolder,
   skipWithout,
 } from './programs.ts'
-export { type Scope, freeAfter } from './scope.ts'
+export { ManualScope, type Scope, freeAfter } from './scope.ts'
 export { SeededRandom } from './seeded-random.ts'
 export { type Exit, type ServerOptions, ServerProcess } from './server-process.ts'
 export { SimClock } from './sim-clock.ts'
@@ -25,3 +25,6 @@ export { KvGenerator, type KvGeneratorOptions, type KvState } from './kv-generat
 export { KvModel, type KvModelOptions } from './kv-model.ts'
 export * from './kv-types.ts'
 export { decodeResult, encodeCall, fromBytes, kvMethods, toBytes } from './kv-wire.ts'
+export { type LedgerWrite, WriteLedger } from './write-ledger.ts'
+export { show } from './show.ts'
+export { type SimDiskCall, type SimDiskFault, SimCrashError, SimDisk } from './sim-disk.ts'
