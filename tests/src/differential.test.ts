@@ -18,6 +18,7 @@ import {
   freeAfter,
   ourServer,
   realServer,
+  show,
   skipWithout,
   withoutOpenChoices,
 } from '@etcd-ts/testkit'
@@ -57,14 +58,6 @@ function expectedAnswer(model: KvModel, call: KvCall): KvAnswer {
   if (size <= RECEIVED_BYTES_MAX) return model.call(call)
   const message = `grpc: received message larger than max (${size} vs. ${RECEIVED_BYTES_MAX})`
   return { kind: 'error', code: 8, message }
-}
-
-function describe(value: unknown): string {
-  const text = JSON.stringify(value, (_, member: unknown) => {
-    if (typeof member === 'bigint') return `${member}n`
-    return typeof member === 'string' && member.length > 500 ? `${member.length} bytes` : member
-  })
-  return text.length > 4000 ? `${text.slice(0, 4000)}…` : text
 }
 
 async function checkHashes(
@@ -108,12 +101,12 @@ async function compareSequence(
     if (call.kind === 'compact' && expected.kind !== 'error') compactions.add(Number(call.revision))
     const exchanges = await Promise.all(sides.map((side) => side.kv.call(call)))
     const explain = (what: string): string =>
-      `${where}, revision ${model.revision}, compacted ${model.compactRevision}: ${what}\ncall: ${describe(call)}`
+      `${where}, revision ${model.revision}, compacted ${model.compactRevision}: ${what}\ncall: ${show(call)}`
     for (const [i, { answer }] of exchanges.entries()) {
       assert.deepEqual(
         withoutOpenChoices(call, answer),
         withoutOpenChoices(call, expected),
-        explain(`${sides[i]?.server.program.title} and the model differ; it said ${describe(answer)}`),
+        explain(`${sides[i]?.server.program.title} and the model differ; it said ${show(answer)}`),
       )
     }
     const [first, second] = exchanges
@@ -145,7 +138,7 @@ async function compareSequence(
 
 /** Answers with the same content must be the same bytes; those that differ in an open choice cannot be. */
 function sameOnTheWire(one: KvExchange, other: KvExchange): boolean {
-  return one.raw === other.raw || describe(one.answer) !== describe(other.answer)
+  return one.raw === other.raw || show(one.answer) !== show(other.answer)
 }
 
 for (const protocol of protocols) {

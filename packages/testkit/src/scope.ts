@@ -35,3 +35,16 @@ export function freeAfter(scope: Scope, free: Free): void {
     if (failures.length > 0) throw failures[0]
   })
 }
+
+/** A scope that its owner ends, for what a suite makes in `before`: register `after(() => scope.end())` beside it. */
+export class ManualScope implements Scope {
+  readonly #frees: Free[] = []
+
+  after(free: Free): void {
+    this.#frees.push(free)
+  }
+
+  async end(): Promise<void> {
+    for (const free of this.#frees.splice(0)) await free()
+  }
+}

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { reservePorts } from './ports.ts'
 import type { ServerProgram } from './programs.ts'
-import type { Scope } from './scope.ts'
+import { ManualScope, type Scope } from './scope.ts'
 import { ServerProcess } from './server-process.ts'
 import { makeTempDir } from './temp-dir.ts'
 
@@ -27,19 +27,8 @@ function program(scope: Scope): ServerProgram {
   return { title: 'stand-in', command: [process.execPath, path], readyLine: /ready to serve/ }
 }
 
-/** A scope of its own, so that a test can watch how it ends. */
-function innerScope(): Scope & { end(): Promise<void> } {
-  const frees: (() => void | Promise<void>)[] = []
-  return {
-    after: (free) => void frees.push(free),
-    end: async () => {
-      for (const free of frees) await free()
-    },
-  }
-}
-
 void test('starts, stops, starts again on the same data, and is gone with its data at the end', async (t) => {
-  const scope = innerScope()
+  const scope = new ManualScope()
   const server = await ServerProcess.start(scope, { program: program(t) })
   assert.ok(server.log.find(/^start 1$/))
   assert.deepEqual(await server.stop(), { code: 0, signal: null })
@@ -61,7 +50,7 @@ void test('a start that fails says why', async (t) => {
 })
 
 void test('an exit that nobody asked for fails the scope', async (t) => {
-  const scope = innerScope()
+  const scope = new ManualScope()
   const server = await ServerProcess.start(scope, { program: program(t) })
   const waiting = server.log.waitFor(/never/)
   server.signal('SIGUSR2')
