@@ -1,6 +1,14 @@
 export type { AnyCodec, Codec, Field, Service, ServiceMethod } from './codec.ts'
 export { ApiError, errorReason, errorTable, type ErrorReason, type ErrorRow } from './errors.ts'
-export { formatJson, JsonError, JsonNumber, JsonReader, parseJson, type JsonValue } from './json.ts'
+export {
+  decodeBase64,
+  formatJson,
+  JsonError,
+  JsonNumber,
+  JsonReader,
+  parseJson,
+  type JsonValue,
+} from './json.ts'
 export { decodeProposal, type Proposal } from './proposal.ts'
 export { gatewayMethods, services } from './services.ts'
 export { DecodeError, EMPTY } from './wire.ts'
