@@ -74,5 +74,14 @@ if (isMainThread) {
 void test('a delay holds the call up and lets it succeed', async (t) => {
   const { output, journal } = await run(t, [{ calls: ['fdatasync'], delayMs: 20, times: 1 }], SYNC)
   assert.equal(output, 'ok ok ok ok')
-  assert.deepEqual(journal, ['fdatasync log.wal delay'])
+  assert.deepEqual(journal, ['fdatasync log.wal passed'])
+})
+
+void test('a fault without an error lets calls pass before the next one', async (t) => {
+  const faults = [
+    { calls: ['fdatasync'], times: 2 },
+    { calls: ['fdatasync'], error: 'EIO', times: 1 },
+  ] as const
+  const { output } = await run(t, faults, SYNC)
+  assert.equal(output, 'ok ok EIO ok')
 })

@@ -13,7 +13,7 @@ export interface Fault {
   readonly calls: readonly FaultCall[]
   /** A regular expression over the path; default: every file. */
   readonly path?: string
-  /** The error code the call fails with (EIO, ENOSPC, ...); without one it is only delayed. */
+  /** The error code the call fails with (EIO, ENOSPC, ...); without one it goes on, after `delayMs` if that is set. */
   readonly error?: string
   readonly delayMs?: number
   /** How many calls are affected before the fault goes away; default: all, until it is removed. */
@@ -36,14 +36,17 @@ export class FaultInjector {
     mkdirSync(join(this.folder, 'active'))
   }
 
-  /** Switches a fault on; the returned function switches it off. */
+  /**
+   * Switches a fault on; the returned function switches it off. A call meets the oldest fault that is about it, so one
+   * without error and delay, and with `times: n`, lets n calls pass before a younger one.
+   */
   inject(fault: Fault): () => void {
-    const id = String(this.#count++)
+    const id = String(this.#count++).padStart(6, '0')
     // A fault that applies to n calls is n files, each of which one thread claims by deleting it.
     const names =
       fault.times === undefined
         ? [`${id}.json`]
-        : Array.from({ length: fault.times }, (_, i) => `${id}-${i}.once.json`)
+        : Array.from({ length: fault.times }, (_, i) => `${id}-${String(i).padStart(6, '0')}.once.json`)
     for (const name of names) {
       const draft = join(this.folder, name)
       writeFileSync(draft, JSON.stringify(fault))

@@ -48,7 +48,7 @@ async function install(root: string): Promise<void> {
     inside ? undefined : asInside(() => claim(call, target))
 
   const claim = (call: FaultCall, target: unknown): Fault | undefined => {
-    for (const name of original.readdirSync(active)) {
+    for (const name of original.readdirSync(active).sort()) {
       const file = join(active, name)
       let fault: Fault
       try {
@@ -65,7 +65,7 @@ async function install(root: string): Promise<void> {
           continue // another thread was faster
         }
       }
-      original.appendFileSync(journal, `${call} ${path} ${fault.error ?? 'delay'}\n`)
+      original.appendFileSync(journal, `${call} ${path} ${fault.error ?? 'passed'}\n`)
       return fault
     }
     return undefined

@@ -85,6 +85,33 @@ export class GrpcClient {
     return method.response.decode(await this.bytes(method.path, method.request.encode(request), options))
   }
 
+  /**
+   * Sends one message on a stream, closes the sending side and reads until the stream ends or the time is over.
+   * @returns the status code (4 when the time is over) and the messages received
+   */
+  stream(
+    path: string,
+    message: Uint8Array,
+    timeoutMs: number,
+  ): Promise<{ code: number; messages: Uint8Array[] }> {
+    return new Promise((resolve) => {
+      const messages: Uint8Array[] = []
+      const call = this.#client.makeBidiStreamRequest(
+        path,
+        (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
+        (bytes: Buffer): Uint8Array => bytes,
+        new Metadata(),
+        { deadline: Date.now() + timeoutMs },
+      )
+      call.on('data', (bytes: Uint8Array) => messages.push(bytes))
+      // The status comes with 'status' too, which is always emitted.
+      call.on('error', () => undefined)
+      call.on('status', ({ code }) => resolve({ code, messages }))
+      call.write(message)
+      call.end()
+    })
+  }
+
   close(): void {
     this.#client.close()
   }

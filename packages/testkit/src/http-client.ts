@@ -24,11 +24,13 @@ export class HttpClient {
     return this.send('GET', path, '')
   }
 
+  /** @param signal aborts the call, which then rejects; what has come of its answer is dropped */
   send(
     method: string,
     path: string,
     body: string,
     headers: Record<string, string> = {},
+    signal?: AbortSignal,
   ): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
       const length = body === '' ? {} : { 'content-length': String(Buffer.byteLength(body)) }
@@ -37,6 +39,7 @@ export class HttpClient {
         {
           method,
           agent: this.#agent,
+          ...(signal && { signal }),
           headers: { 'content-type': 'application/json', ...length, ...headers },
         },
         (response) => {
