@@ -58,7 +58,7 @@ function skip(present: string | undefined, what: string): string | false {
   return skipWithout(present, what) ?? false
 }
 
-describe('clients of etcd', () => {
+void describe('clients of etcd', () => {
   const scope = new ManualScope()
   let server: ServerProcess
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { type ServiceMethod, etcdserverpb, formatJson, gatewayMethods, services } from '@etcd-ts/api'
 import {
-  GrpcClient,
+  type GrpcClient,
   GrpcError,
   GrpcKvClient,
   HttpClient,
@@ -25,7 +25,7 @@ const WAITING = ['/v3lockpb.Lock/Lock', '/v3electionpb.Election/Campaign']
 const WAIT_MS = 200
 const isStreaming = (method: ServiceMethod): boolean => method.clientStreaming || method.serverStreaming
 
-describe('damaged requests', () => {
+void describe('damaged requests', () => {
   const scope = new ManualScope()
   let server: ServerProcess
   let kv: GrpcKvClient

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { etcdserverpb } from '@etcd-ts/api'
 import {
-  GrpcClient,
+  type GrpcClient,
   GrpcError,
   GrpcKvClient,
   ManualScope,
@@ -20,7 +20,7 @@ const REQUEST_BYTES_MAX = 1_572_864
 const RECEIVED_BYTES_MAX = 2_097_152
 const MEBIBYTE = 1024 * 1024
 
-describe('limits of messages', () => {
+void describe('limits of messages', () => {
   const scope = new ManualScope()
   let server: ServerProcess
   let kv: GrpcKvClient
@@ -188,7 +188,7 @@ function rawCall(
       te: 'trailers',
       ...options.headers,
     }, { endStream: false }) // prettier-ignore
-    let status: Record<string, unknown> = {}
+    let status: Record<string, string | string[] | number | undefined> = {}
     // A status without a message comes in the only header block, others in the trailers.
     stream.on('response', (headers) => (status = { ...headers }))
     stream.on('trailers', (trailers) => (status = { ...status, ...trailers }))
@@ -197,7 +197,7 @@ function rawCall(
       session.destroy()
       const code = status['grpc-status']
       if (typeof code !== 'string') reject(new Error(`no status: ${show(status)}`))
-      else resolve({ code, message: decodeURIComponent(String(status['grpc-message'] ?? '')) })
+      else resolve({ code, message: decodeURIComponent(status['grpc-message']?.toString() ?? '') })
     })
     stream.resume()
     stream.write(options.frame)

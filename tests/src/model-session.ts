@@ -73,7 +73,11 @@ export class ModelSession {
           : state.revision !== this.model.revision
       if (happened) this.model.call(pending)
     }
-    assert.deepEqual(state, this.model.hashKv(), `${where}: revisions and hash`)
+    const expected = this.model.hashKv()
+    assert.ok('hash' in expected)
+    // When nothing lives, the hash depends on how far a compaction has come.
+    const hash = this.model.dump().length === 0 ? expected.hash : state.hash
+    assert.deepEqual({ ...state, hash }, expected, `${where}: revisions and hash`)
     const everything = { kind: 'range', key: '\0', rangeEnd: '\0' } as const
     const { answer } = await this.#kv.call(everything)
     assert.deepEqual(answer, this.model.call(everything), `${where}: the live pairs`)

@@ -170,7 +170,7 @@ function textOf(answer: KvAnswer): string | undefined {
   return answer.kind === 'error' ? answer.message : undefined
 }
 
-describe('shapes of transactions', () => {
+void describe('shapes of transactions', () => {
   const scope = new ManualScope()
   let server: ServerProcess
   let clients: Record<'gRPC' | 'JSON', KvClient>

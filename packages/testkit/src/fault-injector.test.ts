@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
@@ -85,3 +85,25 @@ void test('a fault without an error lets calls pass before the next one', async 
   const { output } = await run(t, faults, SYNC)
   assert.equal(output, 'ok ok EIO ok')
 })
+
+for (const { crash, left } of [
+  { crash: 'before', left: 'first ' },
+  { crash: 'halfway', left: 'first seco' },
+  { crash: 'after', left: 'first second, ' },
+] as const) {
+  void test(`a crash ${crash} a write leaves "${left}"`, async (t) => {
+    const folder = makeTempDir(t, 'written')
+    const path = join(folder, 'file')
+    const program = `
+import { openSync, writeSync } from 'node:fs'
+const fd = openSync(${JSON.stringify(path)}, 'w')
+let at = 0
+for (const text of ['first ', 'second, ', 'third']) at += writeSync(fd, Buffer.from('..' + text), 2, text.length, at)`
+    const faults = [
+      { calls: ['write'], times: 1 },
+      { calls: ['write'], crash, times: 1 },
+    ] as const
+    await run(t, faults, program)
+    assert.equal(readFileSync(path, 'utf8'), left)
+  })
+}

@@ -16,6 +16,11 @@ export interface Fault {
   /** The error code the call fails with (EIO, ENOSPC, ...); without one it goes on, after `delayMs` if that is set. */
   readonly error?: string
   readonly delayMs?: number
+  /**
+   * Ends the process as SIGKILL does: before the call, after it, or (calls of `write` only) after the first half of the
+   * bytes.
+   */
+  readonly crash?: 'before' | 'after' | 'halfway'
   /** How many calls are affected before the fault goes away; default: all, until it is removed. */
   readonly times?: number
 }

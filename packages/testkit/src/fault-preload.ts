@@ -65,10 +65,35 @@ async function install(root: string): Promise<void> {
           continue // another thread was faster
         }
       }
-      original.appendFileSync(journal, `${call} ${path} ${fault.error ?? 'passed'}\n`)
+      original.appendFileSync(journal, `${call} ${path} ${fault.crash ?? fault.error ?? 'passed'}\n`)
       return fault
     }
     return undefined
+  }
+
+  const die = (): never => {
+    process.kill(process.pid, 'SIGKILL')
+    // A signal to oneself may take a moment to arrive.
+    for (;;) Atomics.wait(waitCell, 0, 0, 1000)
+  }
+
+  /** Writes the first half of what `write(fd, bytes, offset, length, position)` or `writev(fd, pieces, position)` would. */
+  const writeHalf = (args: readonly unknown[]): void => {
+    const [fd, what] = args
+    if (typeof fd !== 'number') return
+    if (Array.isArray(what)) {
+      const whole = Buffer.concat(what.filter((piece) => piece instanceof Uint8Array))
+      original.writeSync(fd, whole, 0, whole.length >> 1, numberOrNull(args[2]))
+    } else if (what instanceof Uint8Array) {
+      const offset = typeof args[2] === 'number' ? args[2] : 0
+      const length = typeof args[3] === 'number' ? args[3] : what.length - offset
+      original.writeSync(fd, what, offset, length >> 1, numberOrNull(args[4]))
+    }
+  }
+
+  const crashBefore = (fault: Fault | undefined, args: readonly unknown[]): void => {
+    if (fault?.crash === 'halfway') asInside(() => writeHalf(args))
+    if (fault?.crash === 'before' || fault?.crash === 'halfway') die()
   }
 
   const errorOf = (fault: Fault, call: FaultCall): NodeJS.ErrnoException | undefined => {
@@ -83,10 +108,12 @@ async function install(root: string): Promise<void> {
     const run = (fs as unknown as Record<string, AnyFunction>)[name] as AnyFunction
     const wrapped = (...args: unknown[]): unknown => {
       const fault = faultOf(call, args[0])
+      crashBefore(fault, args)
       if (fault?.delayMs !== undefined) Atomics.wait(waitCell, 0, 0, fault.delayMs)
       const error = fault === undefined ? undefined : errorOf(fault, call)
       if (error !== undefined) throw error
       const result = asInside(() => run(...args))
+      if (fault?.crash === 'after') die()
       if (name === 'openSync') paths.set(result as number, String(args[0]))
       return result
     }
@@ -97,7 +124,9 @@ async function install(root: string): Promise<void> {
     const run = (fs as unknown as Record<string, AnyFunction>)[name] as AnyFunction
     const wrapped = (...args: unknown[]): unknown => {
       const fault = faultOf(call, args[0])
-      const callback = args.at(-1) as Callback
+      crashBefore(fault, args)
+      const callback = fault?.crash === 'after' ? die : (args.at(-1) as Callback)
+      args[args.length - 1] = callback
       if (name === 'open') {
         const opened = callback as unknown as (error: Error | null, fd: number) => void
         args[args.length - 1] = (error: Error | null, fd: number): void => {
@@ -105,7 +134,7 @@ async function install(root: string): Promise<void> {
           opened(error, fd)
         }
       }
-      if (fault === undefined) return run(...args)
+      if (fault?.error === undefined && fault?.delayMs === undefined) return run(...args)
       const error = errorOf(fault, call)
       setTimeout(() => (error === undefined ? run(...args) : callback(error)), fault.delayMs ?? 0)
       return undefined
@@ -122,10 +151,13 @@ async function install(root: string): Promise<void> {
     const run = (owner as Record<string, AnyFunction>)[name] as AnyFunction
     const wrapped = async function (this: unknown, ...args: unknown[]): Promise<unknown> {
       const fault = faultOf(call, target(this, args))
+      crashBefore(fault, [target(this, args), ...(call === 'write' ? args : [])])
       if (fault?.delayMs !== undefined) await new Promise((resolve) => setTimeout(resolve, fault.delayMs))
       const error = fault === undefined ? undefined : errorOf(fault, call)
       if (error !== undefined) throw error
-      return run.apply(this, args)
+      const result = await run.apply(this, args)
+      if (fault?.crash === 'after') die()
+      return result
     }
     Object.defineProperty(owner, name, { value: wrapped, configurable: true, writable: true })
   }
@@ -171,4 +203,8 @@ async function install(root: string): Promise<void> {
     wrapPromise(handlePrototype, name, call, byHandle)
   }
   syncBuiltinESMExports()
+}
+
+function numberOrNull(value: unknown): number | null {
+  return typeof value === 'number' ? value : null
 }

@@ -1,6 +1,6 @@
 export { type Fault, type FaultCall, FaultInjector } from './fault-injector.ts'
 export { OutputLog } from './output-log.ts'
-export { reservePort, reservePorts } from './ports.ts'
+export { reservePort, reservePortBlock, reservePorts } from './ports.ts'
 export {
   type ServerProgram,
   findProgram,

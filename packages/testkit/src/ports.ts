@@ -7,6 +7,9 @@ import { type Scope, freeAfter } from './scope.ts'
 // Below the range from which systems take the ports of outgoing connections (32768 and up on Linux, 49152 on macOS).
 const FIRST_PORT = 20_000
 const LAST_PORT = 31_999
+// Blocks of ports lie below the single ones.
+const BLOCK = 100
+const FIRST_BLOCK = 12_000
 const LOCKS = join(tmpdir(), 'etcd-ts-ports')
 
 let next = FIRST_PORT + ((process.pid * 37) % (LAST_PORT - FIRST_PORT))
@@ -34,6 +37,19 @@ export async function reservePort(scope: Scope): Promise<number> {
     if (await isFree(port)) return port
   }
   throw new Error('no free port left')
+}
+
+/**
+ * Reserves 100 ports in a row, for programs that number their ports themselves.
+ * @returns the first of them
+ */
+export async function reservePortBlock(scope: Scope): Promise<number> {
+  for (let port = FIRST_PORT - BLOCK; port >= FIRST_BLOCK; port -= BLOCK) {
+    if (!lock(port)) continue
+    freeAfter(scope, () => rmSync(lockPath(port), { force: true }))
+    if (await isFree(port)) return port
+  }
+  throw new Error('no free block of ports left')
 }
 
 function lockPath(port: number): string {
