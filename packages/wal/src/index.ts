@@ -1,1 +1,5 @@
-export {}
+export type { Entry, HardState, SnapshotRecord } from './frame.ts'
+export type { SnapshotPoint } from './replay.ts'
+export { type OpenedWal, Wal, type WalOptions } from './wal.ts'
+export { SnapshotStore } from './snap/snapshot-store.ts'
+export { WalError, type WalErrorReason } from './wal-error.ts'
