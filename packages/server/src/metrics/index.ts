@@ -1,0 +1,5 @@
+export { Counters, type PeerMetrics } from './counters.ts'
+export { createMetrics, type ServerMetrics } from './create-metrics.ts'
+export { codeNames, GrpcMetrics, GrpcMethodMetrics } from './grpc-metrics.ts'
+export { exponentialBounds, Histogram } from './histogram.ts'
+export { LabelledValues } from './labelled-values.ts'
