@@ -146,6 +146,11 @@ void describe('input', () => {
     assert.equal(success[0]?.request?.case, 'requestPut')
   })
 
+  void test('bytes as a list of numbers', () => {
+    assert.deepEqual(put('{"key":[107, 0, null, 255]}').key, Uint8Array.of(107, 0, 0, 255))
+    assert.deepEqual(put('{"key":[]}').key, Uint8Array.of())
+  })
+
   void test('base64 may hold line ends', () => {
     assert.deepEqual(put(String.raw`{"key":"Y\r\nWI\n="}`).key, ascii('ab'))
   })
@@ -165,6 +170,8 @@ void describe('input', () => {
     { text: '"a"', error: 'json: cannot unmarshal string into Go value of type map[string]json.RawMessage' },
     { text: '1', error: 'json: cannot unmarshal number into Go value of type map[string]json.RawMessage' },
     { text: '{"key":1}', error: 'json: cannot unmarshal number into Go value of type []uint8' },
+    { text: '{"key":[256]}', error: 'json: cannot unmarshal number 256 into Go value of type uint8' },
+    { text: '{"key":["1"]}', error: 'json: cannot unmarshal string into Go value of type uint8' },
     { text: '{"key":"a"}', error: 'illegal base64 data at input byte 0' },
     { text: '{"key":"YW=x"}', error: 'illegal base64 data at input byte 2' },
     { text: '{"key":"_-=="}', error: 'illegal base64 data at input byte 0' },

@@ -386,8 +386,10 @@ function scalarFromJson(field: Field, value: JsonValue): unknown {
       return value
     case 'bytes':
       if (value === null) return EMPTY
-      if (typeof value !== 'string') throw mismatch(value, '[]uint8')
-      return decodeBase64(value)
+      if (typeof value === 'string') return decodeBase64(value)
+      if (!Array.isArray(value)) throw mismatch(value, '[]uint8')
+      // No encoder writes bytes as numbers, but etcd reads them.
+      return Uint8Array.from(value as readonly JsonValue[], byteFromJson)
     case 'enum': {
       if (typeof value !== 'string') return Number(integer(value, 'protoreflect.EnumNumber', 32, true))
       const values = field.values!
@@ -406,6 +408,11 @@ function scalarFromJson(field: Field, value: JsonValue): unknown {
       return Number(number)
     }
   }
+}
+
+function byteFromJson(value: JsonValue): number {
+  if (typeof value === 'string') throw mismatch(value, 'uint8')
+  return Number(integer(value, 'uint8', 8, false))
 }
 
 /** An integer that came as a number or, for all widths, as a number in a string. */

@@ -119,8 +119,8 @@ function add(metadata: MetadataList, name: string, value: string): void {
 function addBinary(metadata: MetadataList, name: string, value: string): void {
   let bytes: Uint8Array
   try {
-    // gRPC's base64 needs no padding.
-    bytes = decodeBase64(value.padEnd(Math.ceil(value.length / 4) * 4, '='))
+    // gRPC's base64 needs no padding; a single digit too many is not a matter of padding.
+    bytes = decodeBase64(value.length % 4 < 2 ? value : value.padEnd(Math.ceil(value.length / 4) * 4, '='))
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
     const header = canonicalHeader(METADATA_PREFIX + name)

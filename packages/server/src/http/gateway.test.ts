@@ -347,6 +347,12 @@ void describe('metadata', () => {
       message: 'invalid binary header Grpc-Metadata-Foo-Bin: illegal base64 data at input byte 0',
     },
     {
+      name: 'bytes with a digit too many',
+      headers: { 'Grpc-Metadata-Foo-Bin': 'Y' },
+      status: 400,
+      message: 'invalid binary header Grpc-Metadata-Foo-Bin: illegal base64 data at input byte 0',
+    },
+    {
       name: 'a name that gRPC does not have',
       headers: { 'Grpc-Metadata-a!b': '1' },
       status: 500,
@@ -396,6 +402,16 @@ void describe('the end of a call', () => {
     assert.deepEqual(JSON.parse(answer.body), { error: message, code: 4, message })
     assert.deepEqual({ ...answer.trailers }, {})
     assert.equal(reason, 'deadline')
+  })
+
+  void test('comes before it begins when its deadline has passed by then', async () => {
+    put = () => assert.fail('the service has the call')
+    snapshot = () => assert.fail('the service has the call')
+    for (const path of ['/v3/kv/put', '/v3/maintenance/snapshot']) {
+      const answer = await ask('{}', { path, headers: { 'Grpc-Timeout': '-1S' } })
+      assert.equal(answer.status, 504)
+      assert.equal(JSON.parse(answer.body).code, 4)
+    }
   })
 
   void test('a timeout of 0 is none', async () => {

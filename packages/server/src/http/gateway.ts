@@ -142,7 +142,7 @@ export class Gateway {
   #start(answer: GatewayAnswer, message: Uint8Array | undefined): void {
     const { call } = answer
     const taken = this.#slots.take(() => {
-      if (call.ended) {
+      if (call.expireIfDue()) {
         this.#slots.release()
         return
       }

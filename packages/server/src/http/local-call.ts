@@ -125,6 +125,13 @@ export class LocalCall implements UnaryCall, StreamCall {
 
   // The caller's side.
 
+  /** Ends the call if its deadline has passed, which a timer may be late to see. @returns whether it has ended */
+  expireIfDue(): boolean {
+    const remainingMs = this.remainingMs()
+    if (remainingMs !== undefined && remainingMs <= 0) this.#expire()
+    return this.#ended
+  }
+
   /** Hands a unary call and its request to the method. */
   startUnary(method: Method & { kind: 'unary' }, request: Uint8Array): void {
     if (this.#ended) return
