@@ -25,6 +25,9 @@ function sourcesIn(folder) {
   })
 }
 
+/** The last line of an import or re-export of a package. */
+const IMPORT = /^(?:import|export|\}).*\bfrom '([^'.][^']*)'$/gm
+
 const faults = []
 for (const folder of workspaceFolders()) {
   const name = basename(folder)
@@ -36,9 +39,7 @@ for (const folder of workspaceFolders()) {
       faults.push(`${name} may not depend on ${sibling}`)
   }
   for (const file of sourcesIn(join(folder, 'src'))) {
-    for (const [, specifier] of readFileSync(file, 'utf8').matchAll(
-      /\b(?:from|import)\s*\(?\s*'([^'.][^']*)'/g,
-    )) {
+    for (const [, specifier] of readFileSync(file, 'utf8').matchAll(IMPORT)) {
       if (specifier.startsWith('node:')) continue
       const dependency = specifier
         .split('/')

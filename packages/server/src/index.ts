@@ -1,1 +1,1 @@
-export {}
+export { runServer } from './run-server.ts'

@@ -1,23 +1,21 @@
-import type { PutRequest, TxnRequest } from '@etcd-ts/api'
+import type { etcdserverpb } from '@etcd-ts/api'
 
 /** `--quota-backend-bytes` when it is 0. */
 export const QUOTA_DEFAULT_BYTES = 2 * 1024 * 1024 * 1024
 /** Above this much etcd only warns. */
 export const QUOTA_SUGGESTED_MAX_BYTES = 8 * 1024 * 1024 * 1024
 const KEY_VALUE_OVERHEAD_BYTES = 256
-/** What a lease is counted as. */
-export const LEASE_COST_BYTES = 64
 
-export function putCost(put: PutRequest): number {
+export function putCost(put: etcdserverpb.PutRequest): number {
   return KEY_VALUE_OVERHEAD_BYTES + put.key.length + put.value.length
 }
 
 /** The larger of the costs of the two branches: only one of them runs. */
-export function txnCost(txn: TxnRequest): number {
+export function txnCost(txn: etcdserverpb.TxnRequest): number {
   return Math.max(branchCost(txn.success), branchCost(txn.failure))
 }
 
-function branchCost(operations: TxnRequest['success']): number {
+function branchCost(operations: etcdserverpb.TxnRequest['success']): number {
   let cost = 0
   for (const { request } of operations) {
     if (request?.case === 'requestPut') cost += putCost(request.value)

@@ -13,7 +13,7 @@ export interface ClientHttpParts {
   readonly gateway: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined
   /** Allowed hosts of plain-text requests; `*` allows all. */
   readonly hostWhitelist: readonly string[]
-  /** Allowed origins of cross-origin requests; `*` allows all. */
+  /** Allowed origins of cross-origin requests; an empty list or `*` allows all. */
   readonly cors: readonly string[]
 }
 
@@ -74,7 +74,7 @@ This requirement has been added to help prevent "DNS Rebinding" attacks (CVE-201
 
 function addCorsHeaders(parts: ClientHttpParts, request: IncomingMessage, response: ServerResponse): void {
   const origin = request.headers.origin
-  const allowsAll = parts.cors.includes('*')
+  const allowsAll = parts.cors.length === 0 || parts.cors.includes('*')
   if (!allowsAll && (origin === undefined || !parts.cors.includes(origin))) return
   response.setHeader('Access-Control-Allow-Methods', 'POST, GET, OPTIONS, PUT, DELETE')
   response.setHeader('Access-Control-Allow-Origin', allowsAll ? '*' : (origin ?? ''))

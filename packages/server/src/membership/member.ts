@@ -1,4 +1,4 @@
-import { goJsonString, goJsonStrings, parseExactJson } from './go-json.ts'
+import { JsonNumber, type JsonValue, formatJson, parseJson } from '@etcd-ts/api'
 
 /** One member of the cluster, as every member of it knows it. */
 export interface Member {
@@ -20,64 +20,69 @@ export interface MemberAttributes {
 /** `{"id":..,"peerURLs":[..],"isLearner":true?,"name":..?,"clientURLs":..?}`: ConfChange contexts and `/members`. */
 export function memberJson(member: Member): string {
   const learner = member.isLearner ? ',"isLearner":true' : ''
-  const name = member.name === '' ? '' : `,"name":${goJsonString(member.name)}`
-  const client = member.clientUrls.length === 0 ? '' : `,"clientURLs":${goJsonStrings(member.clientUrls)}`
-  return `{"id":${member.id},"peerURLs":${goJsonStrings(member.peerUrls)}${learner}${name}${client}}`
+  const name = member.name === '' ? '' : `,"name":${formatJson(member.name)}`
+  const client = member.clientUrls.length === 0 ? '' : `,"clientURLs":${formatJson(member.clientUrls)}`
+  return `{"id":${member.id},"peerURLs":${formatJson(member.peerUrls)}${learner}${name}${client}}`
 }
 
 /** Value of the v2 node `/0/members/<id>/raftAttributes`. */
 export function raftAttributesJson(member: Member): string {
-  return `{"peerURLs":${goJsonStrings(member.peerUrls)}${member.isLearner ? ',"isLearner":true' : ''}}`
+  return `{"peerURLs":${formatJson(member.peerUrls)}${member.isLearner ? ',"isLearner":true' : ''}}`
 }
 
 /** Value of the v2 node `/0/members/<id>/attributes`; empty parts are left out. */
 export function attributesJson(attributes: MemberAttributes): string {
   const parts: string[] = []
-  if (attributes.name !== '') parts.push(`"name":${goJsonString(attributes.name)}`)
-  if (attributes.clientUrls.length > 0) parts.push(`"clientURLs":${goJsonStrings(attributes.clientUrls)}`)
+  if (attributes.name !== '') parts.push(`"name":${formatJson(attributes.name)}`)
+  if (attributes.clientUrls.length > 0) parts.push(`"clientURLs":${formatJson(attributes.clientUrls)}`)
   return `{${parts.join(',')}}`
 }
 
-function asObject(text: string, what: string): Record<string, unknown> {
-  const value = parseExactJson(text)
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new SyntaxError(`${what} is not a JSON object`)
-  return value as Record<string, unknown>
+type Fields = Readonly<Record<string, JsonValue | undefined>>
+
+/** @throws JsonError */
+function fieldsOf(text: string): Fields {
+  const value = parseJson(text)
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof JsonNumber)
+    ? (value as Fields)
+    : {}
 }
 
-function asStrings(value: unknown): string[] {
-  return Array.isArray(value) ? value.map(String) : []
+function asStrings(value: JsonValue | undefined): string[] {
+  return Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : []
 }
 
-/** Reads `memberJson`'s form. @throws SyntaxError */
+function asString(value: JsonValue | undefined): string {
+  return typeof value === 'string' ? value : ''
+}
+
+/** Reads `memberJson`'s form. @throws JsonError, or Error when there is no id */
 export function parseMember(text: string): Member {
-  const fields = asObject(text, 'member')
-  const id = fields['id'] ?? 0
-  if (typeof id !== 'bigint' && !Number.isSafeInteger(id)) throw new SyntaxError('member without a numeric id')
+  const fields = fieldsOf(text)
+  const { id } = fields
+  if (!(id instanceof JsonNumber) || !/^\d+$/.test(id.text)) throw new Error(`member without an id: ${text}`)
   return {
-    id: BigInt(id as bigint | number),
+    id: BigInt(id.text),
     peerUrls: asStrings(fields['peerURLs']).sort(),
     isLearner: fields['isLearner'] === true,
-    name: typeof fields['name'] === 'string' ? fields['name'] : '',
+    name: asString(fields['name']),
     clientUrls: asStrings(fields['clientURLs']),
   }
 }
 
-/** Reads `attributesJson`'s form. @throws SyntaxError */
+/** Reads `attributesJson`'s form. @throws JsonError */
 export function parseAttributes(text: string): MemberAttributes {
-  const fields = asObject(text, 'member attributes')
-  return {
-    name: typeof fields['name'] === 'string' ? fields['name'] : '',
-    clientUrls: asStrings(fields['clientURLs']),
-  }
+  const fields = fieldsOf(text)
+  return { name: asString(fields['name']), clientUrls: asStrings(fields['clientURLs']) }
 }
 
-/** Reads `raftAttributesJson`'s form. @throws SyntaxError */
+/** Reads `raftAttributesJson`'s form. @throws JsonError */
 export function parseRaftAttributes(text: string): { peerUrls: string[]; isLearner: boolean } {
-  const fields = asObject(text, 'raft attributes')
+  const fields = fieldsOf(text)
   return { peerUrls: asStrings(fields['peerURLs']).sort(), isLearner: fields['isLearner'] === true }
 }
 
-/** True when a ConfChange context asks for a promotion, which etcd marks inside the member JSON. */
+/** True when a ConfChange context asks for a promotion, which etcd marks inside the member JSON. @throws JsonError */
 export function isPromotion(contextText: string): boolean {
-  return asObject(contextText, 'ConfChange context')['isPromote'] === true
+  return fieldsOf(contextText)['isPromote'] === true
 }

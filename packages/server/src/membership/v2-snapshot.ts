@@ -8,8 +8,8 @@
  *   /0/version                           X.Y.0
  * A node has Path, CreatedIndex, ModifiedIndex, ExpireTime, Value and Children (null for a file).
  */
+import { JsonNumber, type JsonValue, formatJson, parseJson } from '@etcd-ts/api'
 import type { Cluster } from './cluster.ts'
-import { goJsonString, parseExactJson } from './go-json.ts'
 import { hexId } from './ids.ts'
 import { type Member, attributesJson, parseAttributes, parseRaftAttributes, raftAttributesJson } from './member.ts'
 
@@ -18,10 +18,10 @@ const PERMANENT = '0001-01-01T00:00:00Z'
 type Tree = { readonly value: string } | { readonly children: ReadonlyMap<string, Tree> }
 
 function nodeJson(path: string, tree: Tree): string {
-  const head = `{"Path":${goJsonString(path)},"CreatedIndex":0,"ModifiedIndex":0,"ExpireTime":"${PERMANENT}"`
-  if ('value' in tree) return `${head},"Value":${goJsonString(tree.value)},"Children":null}`
+  const head = `{"Path":${formatJson(path)},"CreatedIndex":0,"ModifiedIndex":0,"ExpireTime":"${PERMANENT}"`
+  if ('value' in tree) return `${head},"Value":${formatJson(tree.value)},"Children":null}`
   const children = [...tree.children].map(
-    ([name, child]) => `${goJsonString(name)}:${nodeJson(path === '/' ? `/${name}` : `${path}/${name}`, child)}`,
+    ([name, child]) => `${formatJson(name)}:${nodeJson(path === '/' ? `/${name}` : `${path}/${name}`, child)}`,
   )
   return `${head},"Value":"","Children":{${children.join(',')}}}`
 }
@@ -51,38 +51,43 @@ export function encodeV2Snapshot(cluster: Cluster): Uint8Array {
   return Buffer.from(`{"Root":${nodeJson('/', root)},"CurrentIndex":0,"CurrentVersion":2}`)
 }
 
-interface ParsedNode {
-  readonly Value?: string
-  readonly Children?: Record<string, ParsedNode> | null
+type Fields = Readonly<Record<string, JsonValue | undefined>>
+
+function fieldsOf(value: JsonValue | undefined): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof JsonNumber) return {}
+  return value as Fields
 }
 
-function childrenOf(node: ParsedNode | undefined): [string, ParsedNode][] {
-  return Object.entries(node?.Children ?? {})
+function childOf(node: JsonValue | undefined, name: string): JsonValue | undefined {
+  return fieldsOf(fieldsOf(node)['Children'])[name]
+}
+
+function childrenOf(node: JsonValue | undefined): [string, JsonValue | undefined][] {
+  return Object.entries(fieldsOf(fieldsOf(node)['Children']))
+}
+
+function valueOf(node: JsonValue | undefined): string | undefined {
+  const value = fieldsOf(node)['Value']
+  return typeof value === 'string' ? value : undefined
 }
 
 function idOf(hex: string): bigint {
-  if (!/^[0-9a-f]{1,16}$/.test(hex)) throw new SyntaxError(`snapshot holds a member with the invalid id ${hex}`)
+  if (!/^[0-9a-f]{1,16}$/.test(hex)) throw new Error(`the snapshot holds a member with the invalid id ${hex}`)
   return BigInt(`0x${hex}`)
 }
 
-function memberOf(hex: string, node: ParsedNode): Member {
-  let peerUrls: readonly string[] | undefined
-  let isLearner = false
-  let attributes = { name: '', clientUrls: [] as readonly string[] }
-  for (const [name, child] of childrenOf(node)) {
-    if (name === 'raftAttributes') ({ peerUrls, isLearner } = parseRaftAttributes(child.Value ?? ''))
-    else if (name === 'attributes') attributes = parseAttributes(child.Value ?? '')
-    else throw new SyntaxError(`snapshot holds the unknown node ${name} below member ${hex}`)
-  }
-  if (peerUrls === undefined) throw new SyntaxError(`snapshot holds member ${hex} without raftAttributes`)
-  return { id: idOf(hex), peerUrls, isLearner, ...attributes }
+function memberOf(hex: string, node: JsonValue | undefined): Member {
+  const raftAttributes = valueOf(childOf(node, 'raftAttributes'))
+  if (raftAttributes === undefined) throw new Error(`the snapshot holds member ${hex} without raftAttributes`)
+  const attributes = parseAttributes(valueOf(childOf(node, 'attributes')) ?? '{}')
+  return { id: idOf(hex), ...parseRaftAttributes(raftAttributes), ...attributes }
 }
 
-/** Restores `cluster` from the JSON of a raft snapshot. @throws SyntaxError when it is not a v2 store's tree */
+/** Restores `cluster` from the JSON of a raft snapshot. @throws JsonError or Error when it is not a v2 store's tree */
 export function restoreV2Snapshot(cluster: Cluster, data: Uint8Array): void {
-  const document = parseExactJson(Buffer.from(data).toString('utf8')) as { Root?: ParsedNode }
-  const store = document.Root?.Children?.['0']
-  const members = childrenOf(store?.Children?.['members']).map(([hex, node]) => memberOf(hex, node))
-  const removed = childrenOf(store?.Children?.['removed_members']).map(([hex]) => idOf(hex))
-  cluster.restore(members, removed, store?.Children?.['version']?.Value)
+  const root = fieldsOf(parseJson(Buffer.from(data).toString('utf8')))['Root']
+  const store = childOf(root, '0')
+  const members = childrenOf(childOf(store, 'members')).map(([hex, node]) => memberOf(hex, node))
+  const removed = childrenOf(childOf(store, 'removed_members')).map(([hex]) => idOf(hex))
+  cluster.restore(members, removed, valueOf(childOf(store, 'version')))
 }

@@ -1,3 +1,4 @@
+import { ApiError } from '@etcd-ts/api'
 import type { Clock, Timer } from '@etcd-ts/platform'
 import {
   type Entry,
@@ -19,6 +20,8 @@ export interface RaftLoopPorts {
   send(messages: readonly Message[]): void
   /** The leader (0n: none) or this member's role changed. */
   leadershipChanged(leader: bigint, isLeader: boolean): void
+  /** Whether this member is the only voter: there is nobody to wait for, so it need not wait for a timeout to lead. */
+  isOnlyVoter(): boolean
   /** Persistence failed or an invariant broke: the member must stop at once. */
   fatal(error: unknown): void
 }
@@ -68,6 +71,7 @@ export class RaftLoop {
   #tickTimer: Timer | undefined
   #leader = 0n
   #isLeader = false
+  #isFollower = true
   /** Set while the newest HardState (a commit index only) is not in the WAL yet; it rides with the next write. */
   #hardStateUnsaved = false
   appliedIndex: number
@@ -87,11 +91,11 @@ export class RaftLoop {
   }
 
   get term(): number {
-    return this.#node.basicStatus().hardState.term
+    return this.#node.raft.term
   }
 
   get committedIndex(): number {
-    return this.#node.basicStatus().hardState.commit
+    return this.#node.raft.log.committed
   }
 
   start(): void {
@@ -107,7 +111,7 @@ export class RaftLoop {
 
   /** Writes the commit index that would otherwise ride with the next entries. */
   saveCommit(): void {
-    if (this.#hardStateUnsaved) this.#options.wal.append(this.#node.basicStatus().hardState, [])
+    if (this.#hardStateUnsaved) this.#options.wal.append(this.#options.storage.initialState().hardState, [])
     this.#hardStateUnsaved = false
   }
 
@@ -128,12 +132,6 @@ export class RaftLoop {
     })
   }
 
-  /** Lets the only voter lead at once instead of after an election timeout. */
-  campaign(): void {
-    this.#node.campaign()
-    this.wake()
-  }
-
   #armTick(): void {
     this.#tickTimer = this.#options.clock.setTimer(this.#options.heartbeatMs, () => {
       if (this.#stopped) return
@@ -150,6 +148,11 @@ export class RaftLoop {
       const readId = this.#options.reads.startRound(this.#options.clock.monotonicMs())
       if (readId !== undefined) this.#node.readIndex(readContext(readId))
       this.#handleReady()
+      if (this.#leader === 0n && this.#isFollower && this.#options.ports.isOnlyVoter()) {
+        this.#isFollower = false
+        this.#node.campaign()
+        this.#handleReady()
+      }
     } catch (error) {
       this.#fail(error)
     }
@@ -164,7 +167,8 @@ export class RaftLoop {
     this.#batch = []
     this.#batchIds = []
     const refused = this.#node.proposeEntries(entries)
-    if (refused !== undefined) for (const id of ids) this.#options.proposals.reject(id, refused)
+    if (refused === undefined) return
+    for (const id of ids) this.#options.proposals.reject(id, new ApiError('proposalDropped'))
   }
 
   #handleReady(): void {
@@ -174,6 +178,7 @@ export class RaftLoop {
       if (ready.softState !== undefined) {
         const { lead, raftState } = ready.softState
         const isLeader = raftState === 'leader'
+        this.#isFollower = raftState === 'follower'
         if (lead !== this.#leader || isLeader !== this.#isLeader) {
           if (this.#leader !== 0n && lead !== this.#leader) reads.leaderChanged()
           this.#leader = lead

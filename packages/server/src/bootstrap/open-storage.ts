@@ -1,0 +1,175 @@
+import { join } from 'node:path'
+import { etcdserverpb } from '@etcd-ts/api'
+import { type Backend, openLmdbBackend } from '@etcd-ts/backend'
+import type { Clock, Disk, DirectoryLock } from '@etcd-ts/platform'
+import { type ConfState, type HardState, MemoryStorage, type Snapshot } from '@etcd-ts/raft'
+import { SnapshotStore, Wal } from '@etcd-ts/wal'
+import type { ServerConfig } from '../config/index.ts'
+import type { Logger } from '../log/index.ts'
+import { Cluster } from '../membership/cluster.ts'
+import { hexId } from '../membership/ids.ts'
+import type { Member } from '../membership/member.ts'
+import { restoreV2Snapshot } from '../membership/v2-snapshot.ts'
+import { initialMembers } from './initial-members.ts'
+
+/** What a member finds, or makes, in its data folder. */
+export interface OpenStorage {
+  readonly memberId: bigint
+  readonly cluster: Cluster
+  readonly wal: Wal
+  readonly snapshots: SnapshotStore
+  readonly backend: Backend
+  /** The log in memory, as the WAL and the newest snapshot hold it. */
+  readonly log: MemoryStorage
+  /** Index of the newest snapshot, 0 for none. */
+  readonly snapshotIndex: number
+  readonly confState: ConfState
+  /** Members that a new log has to begin with; empty when the log exists. */
+  readonly bootstrap: readonly Member[]
+  /** What the backend holds: the index and term of the last entry whose effects are in it. */
+  readonly consistent: { readonly index: number; readonly term: number }
+  close(): Promise<void>
+}
+
+/** What opening needs of the world. */
+export interface StoragePorts {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly logger: Logger
+  /** The backend cannot write any more: the member must stop. */
+  writeFailed(error: Error): void
+}
+
+/** Bytes that may wait to be written to the backend: above it writes are refused until the disk has caught up. */
+export const BACKEND_PENDING_BYTES_MAX = 256 * 1024 * 1024
+
+function counter(backend: Backend, name: string): number {
+  const bytes = backend.get('meta', Buffer.from(name))
+  return bytes === undefined ? 0 : Number(Buffer.from(bytes).readBigUInt64BE())
+}
+
+/** Locations inside the data folder, as etcd lays it out. */
+export function pathsOf(config: ServerConfig): { member: string; wal: string; snap: string; db: string } {
+  const member = join(config.dataDir, 'member')
+  const snap = join(member, 'snap')
+  return { member, wal: config.walDir === '' ? join(member, 'wal') : config.walDir, snap, db: join(snap, 'db') }
+}
+
+/**
+ * Opens the data folder, or makes a new one from the initial cluster.
+ *
+ * @throws DirectoryInUseError, WalError, BackendError, ConfigError: the folder cannot or may not be used
+ */
+export async function openStorage(
+  config: ServerConfig,
+  ports: StoragePorts,
+): Promise<OpenStorage> {
+  const { disk } = ports
+  const paths = pathsOf(config)
+  disk.makeDirectory(paths.snap)
+  const lock = disk.lockDirectory(paths.member)
+  try {
+    return await openLocked(config, ports, lock)
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+async function openLocked(
+  config: ServerConfig,
+  ports: StoragePorts,
+  lock: DirectoryLock,
+): Promise<OpenStorage> {
+  const { disk, clock, logger } = ports
+  const paths = pathsOf(config)
+  const hasLog = Wal.exists(disk, paths.wal)
+  // Everything that can be wrong with a new member is found before a file is made.
+  const initial = hasLog ? undefined : await initialMembers(config)
+  if (initial !== undefined && initial.members.length > 1) {
+    throw new Error('this release runs clusters of one member: --initial-cluster names several')
+  }
+  const snapshots = new SnapshotStore(disk, paths.snap)
+  const backend = openLmdbBackend({
+    path: paths.db,
+    clock,
+    batchIntervalMs: config.backendBatchIntervalMs,
+    batchLimit: config.backendBatchLimit,
+    pendingBytesMax: BACKEND_PENDING_BYTES_MAX,
+    onWriteFailed: ports.writeFailed,
+  })
+  const consistent = { index: counter(backend, 'consistent_index'), term: counter(backend, 'term') }
+  const log = new MemoryStorage()
+  try {
+    const opened = initial === undefined ? restore(paths, disk, snapshots, log) : create(paths, disk, initial)
+    if (consistent.index < opened.snapshotIndex) {
+      throw new Error(
+        `the backend (${paths.db}) ends at entry ${consistent.index}, before the snapshot at ${opened.snapshotIndex}: it is not the one that belongs to this log`,
+      )
+    }
+    if (!hasLog && consistent.index > 0) {
+      throw new Error(`${paths.db} holds data, but there is no log in ${paths.wal}: one of the two was moved or removed`)
+    }
+    logger.info(hasLog ? 'restarting local member' : 'starting local member', {
+      'cluster-id': hexId(opened.cluster.id),
+      'local-member-id': hexId(opened.memberId),
+      'commit-index': log.initialState().hardState.commit,
+    })
+    return {
+      ...opened,
+      snapshots,
+      backend,
+      log,
+      confState: log.initialState().confState,
+      bootstrap: initial?.members ?? [],
+      consistent,
+      async close() {
+        await opened.wal.close()
+        await backend.close()
+        lock.release()
+      },
+    }
+  } catch (error) {
+    await backend.close()
+    throw error
+  }
+}
+
+interface OpenedLog {
+  readonly memberId: bigint
+  readonly cluster: Cluster
+  readonly wal: Wal
+  readonly snapshotIndex: number
+}
+
+type Paths = ReturnType<typeof pathsOf>
+
+function create(paths: Paths, disk: Disk, initial: { memberId: bigint; clusterId: bigint }): OpenedLog {
+  const metadata = etcdserverpb.Metadata.encode({ NodeID: initial.memberId, ClusterID: initial.clusterId })
+  const wal = Wal.create(disk, paths.wal, { metadata })
+  return { memberId: initial.memberId, cluster: new Cluster(initial.clusterId), wal, snapshotIndex: 0 }
+}
+
+function restore(paths: Paths, disk: Disk, snapshots: SnapshotStore, log: MemoryStorage): OpenedLog {
+  const inLog = Wal.snapshotsIn(disk, paths.wal)
+  const newest: Snapshot | undefined = snapshots.loadNewest((point) =>
+    inLog.some((known) => known.index === point.index && known.term === point.term),
+  )
+  const from = newest?.metadata ?? { index: 0, term: 0 }
+  const { wal, metadata, hardState, entries } = Wal.open(disk, paths.wal, { index: from.index, term: from.term })
+  const { NodeID: memberId, ClusterID: clusterId } = etcdserverpb.Metadata.decode(metadata)
+  const cluster = new Cluster(clusterId)
+  if (newest !== undefined) {
+    log.applySnapshot(newest)
+    restoreV2Snapshot(cluster, newest.data ?? new Uint8Array())
+  }
+  checkHardState(hardState, from.index, entries.at(-1)?.index ?? from.index, paths.wal)
+  if (hardState !== undefined) log.setHardState(hardState)
+  log.append(entries)
+  return { memberId, cluster, wal, snapshotIndex: from.index }
+}
+
+function checkHardState(state: HardState | undefined, first: number, last: number, wal: string): void {
+  if (state === undefined || (state.commit >= first && state.commit <= last)) return
+  throw new Error(`the log in ${wal} covers entries ${first} to ${last}, but says that ${state.commit} are committed`)
+}

@@ -1,0 +1,204 @@
+import { type IncomingMessage, type Server as HttpServer, type ServerResponse, createServer } from 'node:http'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { GrpcServer, type ServiceTable, sniff } from '@etcd-ts/grpc'
+import type { Disk } from '@etcd-ts/platform'
+import { COMPAT_VERSION, type EndpointUrl, type ServerConfig } from './config/index.ts'
+import { answer, answerNotFound, refusesMethod, targetOf } from './http/answer.ts'
+import { clientHttpHandler, handleMetrics, handleVersion } from './http/client-http.ts'
+import { Gateway } from './http/gateway.ts'
+import { handleHealth } from './http/health.ts'
+import { Listener } from './listen/listener.ts'
+import { tlsOptionsOf } from './listen/tls.ts'
+import type { Logger } from './log/index.ts'
+import type { Member } from './member.ts'
+import { fillFromGrpc } from './metrics/fill.ts'
+import type { ServerMetrics } from './metrics/index.ts'
+import { hexId } from './membership/ids.ts'
+import { memberJson } from './membership/member.ts'
+
+/** Beyond the largest request, what gRPC messages may hold in framing. */
+const GRPC_OVERHEAD_BYTES = 512 * 1024
+/** A connection that has not said what it speaks by then is closed. */
+const SNIFF_TIMEOUT_MS = 10_000
+/** What calls in progress get to end in when the member stops. */
+const DRAIN_MS = 1000
+
+/** The listeners of a member, bound at once and served once the member is ready. */
+export interface Listeners {
+  readonly client: readonly Listener[]
+  readonly clientHttp: readonly Listener[]
+  readonly peer: readonly Listener[]
+  readonly metrics: readonly Listener[]
+}
+
+/** Binds every address of the configuration. @throws Error in etcd's words when one cannot be bound */
+export async function openListeners(config: ServerConfig, disk: Disk): Promise<Listeners> {
+  const opened: Listener[] = []
+  const clientTls = tlsOptionsOf(config.clientTls, config, disk)
+  const peerTls = tlsOptionsOf(config.peerTls, config, disk)
+  const openAll = async (urls: readonly EndpointUrl[], tls: typeof clientTls): Promise<Listener[]> => {
+    const listeners: Listener[] = []
+    for (const url of urls) {
+      const listener = await Listener.open(url, tls)
+      opened.push(listener)
+      listeners.push(listener)
+    }
+    return listeners
+  }
+  try {
+    return {
+      peer: await openAll(config.listenPeerUrls, peerTls),
+      client: await openAll(config.listenClientUrls, clientTls),
+      clientHttp: await openAll(config.listenClientHttpUrls, clientTls),
+      metrics: await openAll(config.listenMetricsUrls, clientTls),
+    }
+  } catch (error) {
+    for (const listener of opened) listener.close()
+    throw error
+  }
+}
+
+function isHttp2(socket: Socket): boolean {
+  return socket instanceof TLSSocket && socket.alpnProtocol === 'h2'
+}
+
+/** What serves the connections of a ready member; `close` ends them. */
+export class Frontend {
+  readonly #listeners: Listeners
+  readonly #grpc: GrpcServer
+  readonly #peerGrpc: GrpcServer
+  readonly #http: HttpServer[] = []
+  readonly #logger: Logger
+
+  constructor(listeners: Listeners, member: Member, config: ServerConfig, metrics: ServerMetrics, logger: Logger) {
+    this.#listeners = listeners
+    this.#logger = logger
+    this.#grpc = grpcServer(member.services, config)
+    this.#peerGrpc = grpcServer(member.services, config)
+    const version = { serverVersion: COMPAT_VERSION, clusterVersion: () => member.cluster.version }
+    const onError = (error: unknown): void => logger.error('failed to answer an HTTP request', { error: String(error) })
+    const gateway = new Gateway(member.services, {
+      maxConcurrentCalls: config.maxConcurrentStreams,
+      maxRequestMessageBytes: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,
+    })
+    metrics.beforeRender = () => {
+      member.fillMetrics()
+      fillFromGrpc(metrics, [this.#grpc, this.#peerGrpc])
+    }
+    const render = (): ReturnType<ServerMetrics['render']> => metrics.render()
+    const clientHttp = this.#httpServer(
+      clientHttpHandler(
+        {
+          health: member.health,
+          version,
+          metrics: render,
+          debugVars: () => member.debugVars(),
+          gateway: config.enableGrpcGateway ? (request, response) => gateway.handle(request, response) : undefined,
+          hostWhitelist: config.hostWhitelist,
+          cors: config.cors,
+        },
+        onError,
+      ),
+    )
+    const metricsHttp = this.#httpServer((request, response) => {
+      void answerMetricsListener(member, render, request, response).catch(onError)
+    })
+    const peerHttp = this.#httpServer((request, response) => {
+      if (handleVersion(version, request, response)) return
+      answerPeer(member, request, response)
+    })
+
+    const splitClient = config.listenClientHttpUrls.length === 0
+    for (const listener of listeners.peer) listener.serve((socket) => split(socket, this.#peerGrpc, peerHttp))
+    for (const listener of listeners.metrics) listener.serve((socket) => metricsHttp.emit('connection', socket))
+    for (const listener of listeners.clientHttp) listener.serve((socket) => clientHttp.emit('connection', socket))
+    for (const listener of listeners.client) {
+      listener.serve((socket) => {
+        if (splitClient) split(socket, this.#grpc, clientHttp)
+        else this.#grpc.handle(socket)
+      })
+    }
+  }
+
+  /** Says which addresses are served now. */
+  logReady(): void {
+    const { client, clientHttp } = this.#listeners
+    this.#logger.info('ready to serve client requests')
+    for (const listener of [...client, ...clientHttp]) {
+      const secure = listener.url.scheme === 'https' || listener.url.scheme === 'unixs'
+      if (secure) this.#logger.info('serving client traffic securely', { address: listener.address })
+      else {
+        this.#logger.info('serving client traffic insecurely; this is strongly discouraged!', {
+          address: listener.address,
+        })
+      }
+    }
+  }
+
+  /** Accepts no more, lets calls in progress end for a moment, then closes every connection. */
+  async close(): Promise<void> {
+    for (const listener of Object.values(this.#listeners).flat()) (listener as Listener).close()
+    for (const server of this.#http) server.closeAllConnections()
+    await Promise.all([this.#grpc.close(DRAIN_MS), this.#peerGrpc.close(DRAIN_MS)])
+  }
+
+  #httpServer(handle: (request: IncomingMessage, response: ServerResponse) => void): HttpServer {
+    const server = createServer({ headersTimeout: SNIFF_TIMEOUT_MS }, handle)
+    this.#http.push(server)
+    return server
+  }
+}
+
+function grpcServer(services: ServiceTable, config: ServerConfig): GrpcServer {
+  return new GrpcServer({
+    services,
+    maxRecvMessageBytes: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,
+    maxConcurrentStreams: config.maxConcurrentStreams,
+    keepalive: {
+      minTimeMs: config.grpcKeepAliveMinTimeMs,
+      permitWithoutStream: false,
+      intervalMs: config.grpcKeepAliveIntervalMs,
+      timeoutMs: config.grpcKeepAliveTimeoutMs,
+    },
+  })
+}
+
+/** HTTP/2 goes to gRPC, HTTP/1.1 to the HTTP server of the same address. */
+function split(socket: Socket, grpc: GrpcServer, http: HttpServer): void {
+  if (socket instanceof TLSSocket) {
+    if (isHttp2(socket)) grpc.handle(socket)
+    else http.emit('connection', socket)
+    return
+  }
+  sniff(socket, {
+    timeoutMs: SNIFF_TIMEOUT_MS,
+    onHttp2: (connection) => grpc.handle(connection),
+    onHttp1: (connection) => {
+      http.emit('connection', connection)
+      connection.resume()
+    },
+  })
+}
+
+async function answerMetricsListener(
+  member: Member,
+  metrics: ServerMetrics['render'],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (await handleMetrics(metrics, request, response)) return
+  if (await handleHealth(member.health, request, response)) return
+  answerNotFound(response)
+}
+
+/** What other members ask over HTTP. */
+function answerPeer(member: Member, request: IncomingMessage, response: ServerResponse): void {
+  if (targetOf(request).pathname !== '/members') {
+    answerNotFound(response)
+    return
+  }
+  if (refusesMethod(request, response, ['GET'])) return
+  response.setHeader('X-Etcd-Cluster-Id', hexId(member.cluster.id))
+  answer(response, 'application/json', `[${member.cluster.members().map(memberJson).join(',')}]\n`)
+}
