@@ -134,6 +134,11 @@ export class ClientCall extends MessageStream implements Deadlined {
     else this.#endAfterMessages(head.status, head.metadata)
   }
 
+  override onData(bytes: Buffer, start: number, end: number): void {
+    if (this.answered) super.onData(bytes, start, end)
+    else this.connection.resetStream(this, ErrorCode.ProtocolError)
+  }
+
   /** Trailers overtake nothing: while delivery is paused they wait behind the messages. */
   #endAfterMessages(status: Status, trailers: Metadata): void {
     this.#finalStatus = { status, trailers }

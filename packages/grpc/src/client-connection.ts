@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { ClientCall } from './client-call.ts'
-import { Connection, type KeepaliveProbe } from './connection.ts'
+import { Connection } from './connection.ts'
 import type { DeadlineWheel } from './deadline-wheel.ts'
 import { dialErrorMessage, handshakeFailed, lostMessage } from './dial-error.ts'
 import { Fifo } from './fifo.ts'
@@ -11,9 +11,9 @@ import { HpackDecoder } from './hpack/decoder.ts'
 import { fieldBytesMax, HpackEncoder, writePlainField, writeSecretField } from './hpack/encoder.ts'
 import { FIELD_OVERHEAD_BYTES } from './hpack/header-field.ts'
 import type { Limits } from './limits.ts'
+import type { KeepaliveProbe } from './liveness.ts'
 import type { Metadata } from './service.ts'
 import { Code, type Status } from './status.ts'
-import type { Stream } from './stream.ts'
 
 /** What a connection needs of its client. */
 export interface ClientSettings {
@@ -47,7 +47,7 @@ interface KnownBlock {
 const KNOWN_BLOCKS_MAX = 256
 
 /** The client's end of a connection. */
-export class ClientConnection extends Connection {
+export class ClientConnection extends Connection<ClientCall> {
   readonly settings: ClientSettings
   /** The status of calls that the connection's loss has ended. */
   lostStatus: Status = { code: Code.Unavailable, message: 'error reading from server: EOF' }
@@ -59,6 +59,9 @@ export class ClientConnection extends Connection {
   #nextId = 1
   #usable = true
   #scratch = Buffer.alloc(1024)
+  /** A server opens no streams. */
+  protected readonly lastActedId = 0
+  protected readonly withholdsWindow = false
 
   constructor(socket: Socket, settings: ClientSettings) {
     super(socket, settings.limits, false, settings.probe)
@@ -170,9 +173,10 @@ export class ClientConnection extends Connection {
   /** Ends a call's stream, or its wait for one. */
   abandon(call: ClientCall): void {
     if (call.id !== 0) this.cancelStream(call, ErrorCode.Cancel)
+    else this.sender.forget(call)
   }
 
-  protected onStreamRemoved(_stream: Stream): void {
+  protected onStreamRemoved(): void {
     while (this.#waiting.size > 0 && this.streams.size < this.peerStreamsMax && !this.closed) {
       const call = this.#waiting.shift()!
       if (!call.ended) this.#start(call)
@@ -180,7 +184,7 @@ export class ClientConnection extends Connection {
     if (!this.#usable && this.streams.size === 0) this.finish('no calls left')
   }
 
-  protected override onSettings(): void {
+  protected onSettings(): void {
     this.settings.onReady(this)
   }
 
@@ -195,7 +199,7 @@ export class ClientConnection extends Connection {
     _selfDependent: boolean,
   ): void {
     this.#decoder.decode(buffer, start, end)
-    const call = this.streams.get(streamId) as ClientCall | undefined
+    const call = this.streams.get(streamId)
     if (call === undefined) {
       if (this.isIdle(streamId)) this.fail(ErrorCode.ProtocolError, 'HEADERS on an idle stream')
     } else if (call.remoteClosed) this.resetStream(call, ErrorCode.StreamClosed)
@@ -226,12 +230,12 @@ export class ClientConnection extends Connection {
       code: Code.Unavailable,
       message: calm ? this.lostStatus.message : `the connection is draining: ${reason}`,
     }
-    for (const stream of [...this.streams.values()])
+    this.#refuseWaiting(refusal)
+    for (const stream of this.streams.values())
       if (stream.id > lastStreamId) {
         this.cancelStream(stream, ErrorCode.RefusedStream)
-        ;(stream as ClientCall).refused(refusal)
+        stream.refused(refusal)
       }
-    this.#refuseWaiting(refusal)
     if (this.streams.size === 0) this.finish('no calls left')
   }
 

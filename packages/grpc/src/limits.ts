@@ -94,8 +94,10 @@ export const FloodCost = {
   closedStreamFrame: 5,
   /** A stream that its client opens and resets before it is answered (CVE-2023-44487). */
   earlyReset: 10,
-  /** A request refused before it reached a service, or a stream error. */
-  refusedRequest: 10,
+  /** An error of the peer's that cost it a stream. */
+  streamError: 10,
+  /** A stream beyond SETTINGS_MAX_CONCURRENT_STREAMS: clients open many before they have read our SETTINGS. */
+  refusedStream: 1,
   settings: 100,
 } as const
 

@@ -23,7 +23,7 @@ export class Output {
   static #unflushed: Output[] = []
   static #scheduled = false
 
-  static #flushAll(): void {
+  static #flushAll(this: void): void {
     Output.#scheduled = false
     const outputs = Output.#unflushed
     Output.#unflushed = []

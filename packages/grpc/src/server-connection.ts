@@ -1,16 +1,17 @@
 import type { Socket } from 'node:net'
-import { Connection, DRAIN_PING, type KeepaliveProbe } from './connection.ts'
+import { Connection } from './connection.ts'
+import { writeGoAway, writePing } from './control-frames.ts'
 import type { DeadlineWheel } from './deadline-wheel.ts'
 import { Fifo } from './fifo.ts'
 import { ErrorCode, Setting, STREAM_ID_MAX } from './frames.ts'
 import { DECODER_TABLE_BYTES, HpackDecoder } from './hpack/decoder.ts'
 import { isPseudo } from './hpack/header-field.ts'
 import { FloodCost, type Limits, PING_STRIKES_MAX } from './limits.ts'
+import type { KeepaliveProbe } from './liveness.ts'
 import type { MethodTable } from './method-table.ts'
 import { type Refusal, type RequestHead, RequestHeadReader } from './request-head.ts'
 import { headerPairs, type Pair, plainBlock, ResponseBlocks, statusPairs } from './response-blocks.ts'
 import { ServerStream } from './server-stream.ts'
-import type { Stream } from './stream.ts'
 
 /** What a connection needs of its server. */
 export interface ServerHost {
@@ -38,6 +39,8 @@ export interface PingPolicy {
 /** A client without streams should not ping at all, if pings without streams are not permitted: once in this time. */
 const IDLE_PING_INTERVAL_MS = 2 * 60 * 60 * 1000
 
+const DRAIN_PING = Buffer.from('drain\0\0\0', 'latin1')
+
 /** A request that waits until the connection's output has become less. */
 interface HeldRequest {
   readonly stream: ServerStream
@@ -45,7 +48,7 @@ interface HeldRequest {
 }
 
 /** The server's end of a connection: turns header blocks into calls. */
-export class ServerConnection extends Connection {
+export class ServerConnection extends Connection<ServerStream> {
   readonly host: ServerHost
   readonly blocks = new ResponseBlocks()
   readonly #decoder: HpackDecoder
@@ -56,6 +59,10 @@ export class ServerConnection extends Connection {
   /** Frames of answers sent when the last ping came. */
   #answersAtLastPing = -1
   #draining: 'no' | 'announced' | 'last id sent' = 'no'
+  /** Highest stream id that the client has used... */
+  #lastId = 0
+  /** ...and that became a call. */
+  protected lastActedId = 0
 
   constructor(socket: Socket, host: ServerHost) {
     super(socket, host.limits, true, host.probe)
@@ -79,33 +86,43 @@ export class ServerConnection extends Connection {
     endStream: boolean,
     selfDependent: boolean,
   ): void {
-    if (streamId > this.lastPeerStreamId && (streamId & 1) === 1) {
+    if (streamId > this.#lastId && (streamId & 1) === 1) {
       const head = this.#heads.read(buffer, start, end)
-      // After the last GOAWAY a client's newer streams are not ours to answer.
-      if (this.#draining === 'last id sent') return
-      this.lastPeerStreamId = streamId
+      this.#lastId = streamId
+      // After the last GOAWAY a client's newer streams are for another connection.
+      if (this.#draining === 'last id sent') {
+        this.#refuse(streamId, ErrorCode.RefusedStream, FloodCost.refusedStream)
+        return
+      }
+      this.lastActedId = streamId
       if (head.malformed || selfDependent || (endStream && head.contentLength > 0))
-        this.refuseStream(streamId, ErrorCode.ProtocolError)
+        this.#refuse(streamId, ErrorCode.ProtocolError, FloodCost.streamError)
       else this.#open(streamId, head, endStream)
       return
     }
     this.#decoder.decode(buffer, start, end)
     const stream = this.streams.get(streamId)
     if (stream !== undefined) this.#onTrailers(stream, endStream, selfDependent)
-    else if (this.resetIds.has(streamId)) this.guard.spend(FloodCost.closedStreamFrame)
+    else if (this.resetIds.has(streamId)) this.charge(FloodCost.closedStreamFrame)
     else if (this.endedIds.has(streamId)) this.fail(ErrorCode.StreamClosed, 'HEADERS on a closed stream')
     else this.fail(ErrorCode.ProtocolError, 'HEADERS with a false stream id')
+  }
+
+  /** Resets a stream that never became one. */
+  #refuse(streamId: number, code: number, cost: number): void {
+    this.writeReset(streamId, code)
+    this.charge(cost)
   }
 
   #open(streamId: number, head: RequestHead, endStream: boolean): void {
     const { host } = this
     if (this.streams.size >= Math.min(host.concurrentStreamsMax, this.limits.streamsMax)) {
-      this.refuseStream(streamId, ErrorCode.RefusedStream)
+      this.#refuse(streamId, ErrorCode.RefusedStream, FloodCost.refusedStream)
       return
     }
     const { entry } = head
     if (head.refusal !== undefined || entry === undefined) {
-      this.#refuse(streamId, head.refusal!, endStream)
+      this.#answer(streamId, head.refusal!, endStream)
       return
     }
     entry.started++
@@ -118,19 +135,17 @@ export class ServerConnection extends Connection {
     if (endStream) stream.onRemoteEnd()
   }
 
-  /** Answers without a stream of our own. */
-  #refuse(streamId: number, refusal: Refusal, endStream: boolean): void {
+  /** Answers a request that reaches no service. */
+  #answer(streamId: number, refusal: Refusal, endStream: boolean): void {
     const pairs: Pair[] = [...headerPairs(refusal.httpStatus), ...statusPairs(refusal)]
     if (refusal.message.startsWith('grpc: Decompressor')) pairs.push(['grpc-accept-encoding', 'gzip'])
     const block = plainBlock(pairs)
     this.sender.headers(streamId, block, block.length, true)
     if (!endStream) this.writeReset(streamId, ErrorCode.NoError)
     else this.endedIds.add(streamId)
-    if (!this.guard.spend(FloodCost.refusedRequest))
-      this.fail(ErrorCode.EnhanceYourCalm, 'too many refused requests')
   }
 
-  #onTrailers(stream: Stream, endStream: boolean, selfDependent: boolean): void {
+  #onTrailers(stream: ServerStream, endStream: boolean, selfDependent: boolean): void {
     if (stream.remoteClosed) {
       this.resetStream(stream, ErrorCode.StreamClosed)
       return
@@ -147,7 +162,7 @@ export class ServerConnection extends Connection {
   }
 
   protected isIdle(streamId: number): boolean {
-    return (streamId & 1) === 0 || streamId > this.lastPeerStreamId
+    return (streamId & 1) === 0 || streamId > this.#lastId
   }
 
   protected onPeerTableSize(size: number): void {
@@ -156,14 +171,16 @@ export class ServerConnection extends Connection {
     this.sender.tableClearOwed = true
   }
 
-  protected onStreamRemoved(_stream: Stream): void {
+  protected onSettings(): void {}
+
+  protected onStreamRemoved(): void {
     this.host.openStreams--
     if (this.#draining === 'last id sent' && this.streams.size === 0) this.finish('drained')
   }
 
-  override lost(reason: string): void {
+  override lost(reason: string, cause?: Error): void {
     if (!this.closed) this.host.openStreams -= this.streams.size
-    super.lost(reason)
+    super.lost(reason, cause)
   }
 
   protected onSocketClosed(): void {
@@ -175,6 +192,11 @@ export class ServerConnection extends Connection {
   /** More answers wait for the client than may: requests wait too. */
   get holdsRequests(): boolean {
     return this.sender.pendingBytes > this.limits.connectionHighWaterBytes || this.#held.size > 0
+  }
+
+  /** Held requests take memory too: their client gets no window for more. */
+  protected get withholdsWindow(): boolean {
+    return this.#held.size > 0
   }
 
   holdRequest(stream: ServerStream, message: Buffer): void {
@@ -220,14 +242,14 @@ export class ServerConnection extends Connection {
   drain(): void {
     if (this.closed || this.#draining !== 'no') return
     this.#draining = 'announced'
-    this.writeGoAway(STREAM_ID_MAX, ErrorCode.NoError, 'graceful_stop')
-    this.writePing(DRAIN_PING, 0)
+    writeGoAway(this.output, STREAM_ID_MAX, ErrorCode.NoError, 'graceful_stop')
+    writePing(this.output, DRAIN_PING, 0)
   }
 
   protected onPingAck(payload: Buffer): void {
     if (this.#draining !== 'announced' || !payload.equals(DRAIN_PING)) return
     this.#draining = 'last id sent'
-    this.writeGoAway(this.lastPeerStreamId, ErrorCode.NoError, '')
+    writeGoAway(this.output, this.lastActedId, ErrorCode.NoError, '')
     if (this.streams.size === 0) this.finish('drained')
   }
 

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
-import type { KeepaliveProbe } from './connection.ts'
 import { DeadlineWheel } from './deadline-wheel.ts'
 import { defaultLimits, type Limits, RECEIVE_MESSAGE_BYTES_MAX, SEND_MESSAGE_BYTES_MAX } from './limits.ts'
+import type { KeepaliveProbe } from './liveness.ts'
 import { type MethodStats, MethodTable } from './method-table.ts'
 import { type PingPolicy, ServerConnection, type ServerHost } from './server-connection.ts'
 import type { ServiceTable } from './service.ts'
