@@ -1,1 +1,11 @@
-export {}
+export { Client, type ClientOptions } from './client.ts'
+export { RpcError, statusText } from './errors.ts'
+export { parseEndpoint, type Endpoint } from './endpoint.ts'
+export { prefixEnd, type KvClient } from './kv.ts'
+export type { LeaseClient } from './lease.ts'
+export type { AuthClient } from './auth.ts'
+export type { CallOptions, FailedAttempt } from './caller.ts'
+export type { ClusterClient } from './cluster.ts'
+export type { TlsOptions } from './dial.ts'
+export type { MaintenanceClient } from './maintenance.ts'
+export type { Credentials } from './tokens.ts'
