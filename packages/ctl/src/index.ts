@@ -1,1 +1,2 @@
-export {}
+export { main, run } from './main.ts'
+export type { Io } from './io.ts'
