@@ -39,7 +39,7 @@ function quote(words: readonly string[]): string {
 function runPython(words: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile(python ?? '', words, { maxBuffer: 256 * 1024 * 1024 }, (error, stdout, stderr) => {
-      if (error !== null && error.code !== 1) reject(new Error(stderr, { cause: error }))
+      if (error !== null && error.code !== 1) reject(new Error(`${stdout}${stderr}`, { cause: error }))
       else resolve(stdout + stderr)
     })
   })
