@@ -1,3 +1,5 @@
+import { dirname } from 'node:path'
+
 /**
  * Files as the rest of the program may see them.
  *
@@ -103,4 +105,24 @@ export class DirectoryInUseError extends Error {
 export function errorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined
   return typeof error.code === 'string' ? error.code : undefined
+}
+
+/**
+ * Makes a folder and those above it as far as they are missing, and makes the names of all of them durable. It blocks.
+ *
+ * Whoever promises durability inside a folder must have called this: a file is as lost with a folder above it as it is
+ * without its own name. Folders that exist count too: the process that made them may have ended before it synced them.
+ */
+export function makeDurableDirectory(disk: Disk, path: string, permissions?: number): void {
+  const above = dirname(path)
+  if (above === path) return
+  makeDurableDirectory(disk, above, permissions)
+  if (!disk.exists(path)) disk.makeDirectory(path, permissions)
+  try {
+    disk.syncDirectoryNow(above)
+  } catch (error) {
+    const code = errorCode(error)
+    // A folder that may not be read, or cannot be written to at all, is older than any process of ours.
+    if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS' && code !== 'EINVAL') throw error
+  }
 }

@@ -8,6 +8,7 @@ export {
   type FileStat,
   type OpenMode,
   errorCode,
+  makeDurableDirectory,
 } from './disk.ts'
 export { SystemDisk, systemDisk } from './disk-system.ts'
 export { type Random, systemRandom } from './random.ts'

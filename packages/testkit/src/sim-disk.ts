@@ -56,7 +56,7 @@ export interface SimDiskOptions {
 }
 
 export interface SimCrashOptions {
-  /** Whether a sector whose write was cut off may hold anything at all afterwards. */
+  /** Whether the bytes of a sector that were to change may be anything at all afterwards. */
   readonly garbage?: boolean
 }
 
@@ -110,8 +110,9 @@ interface SimMachine {
  * A disk in memory that loses what a real one may lose.
  *
  * A write is volatile until the file is synced: at a crash of the machine each 512-byte sector written since holds the new
- * bytes, the old ones, the first part of the new ones, or (asked for) anything. A file's size is volatile as well, and names
- * that were made, moved or removed are until the folder is synced, each change on its own. The end of a process loses nothing.
+ * bytes, the old ones, the first part of the new ones, or (asked for) anything, in place of the bytes that were to change:
+ * those that stay the same are not in danger. A file's size is volatile as well, and names that were made, moved or removed
+ * are until the folder is synced, each change on its own. The end of a process loses nothing.
  *
  * One object is the disk as one process sees it. `crash` and `kill` end that process: every later call on its behalf throws
  * `SimCrashError`, and the disk for the next process is what they return. A seed and the sequence of calls decide all.
@@ -571,8 +572,10 @@ function loseSectors(inode: SimInode, random: Random, garbage: boolean): void {
     const place = inode.bytes.subarray(at, Math.min(at + SECTOR_BYTES, inode.bytes.length))
     const fate = style <= 2 ? (i < kept ? 0 : 1) : random.below(garbage ? 7 : 6)
     if (fate === 0 || fate === 2 || fate === 3) return
-    if (fate === 6) place.set(random.bytes(place.length))
-    else {
+    if (fate === 6) {
+      const noise = random.bytes(place.length)
+      for (let i = 0; i < place.length; i++) if (place[i] !== old[i]) place[i] = noise[i]!
+    } else {
       const cut = fate === 5 ? random.below(SECTOR_BYTES) : 0
       place.set(old.subarray(cut, place.length), Math.min(cut, place.length))
     }

@@ -29,7 +29,7 @@ export interface Replay {
   readonly hardState: raftpb.HardState | undefined
   /** Those behind the snapshot asked for, each index once. */
   readonly entries: raftpb.Entry[]
-  /** Index of the entry or snapshot appended last. */
+  /** Of the last entry, or else the snapshot's. */
   readonly lastIndex: number
   readonly tail: ReplayedTail
 }
@@ -47,24 +47,31 @@ export function replay(disk: Disk, dir: string, snapshot: SnapshotPoint): Replay
 
 /** @see Wal.snapshotsIn */
 export function validSnapshots(disk: Disk, dir: string): SnapshotPoint[] {
-  const found: SnapshotPoint[] = []
+  const segments = lastRun(listSegments(disk, dir))
+  const found: { point: SnapshotPoint; segment: SegmentName }[] = []
   let commit = 0
   let lastIndex = 0
-  readSegments(disk, dir, lastRun(listSegments(disk, dir)), {
+  readSegments(disk, dir, segments, {
     get lastIndex() {
       return lastIndex
     },
-    take(reader) {
+    take(reader, segment) {
       if (reader.type === RecordType.state) commit = decodeState(reader).commit
       else if (reader.type === RecordType.entry) lastIndex = decodeEntry(reader).index
       else if (reader.type === RecordType.snapshot) {
         const { index, term } = decodeSnapshot(reader)
-        found.push({ index, term })
+        found.push({ point: { index, term }, segment })
         lastIndex = Math.max(lastIndex, index)
       }
     },
   })
-  return found.filter(({ index }) => index <= commit)
+  // A point received before a crash, without its commit index, is one that the log never went on from; it may have got there
+  // by itself since. Whoever starts at that index reads from a later segment.
+  const isLeftBehind = (index: number, { sequence }: SegmentName): boolean =>
+    segments.some((later) => later.sequence > sequence && later.index <= index)
+  return found
+    .filter(({ point, segment }) => point.index <= commit && !isLeftBehind(point.index, segment))
+    .map(({ point }) => point)
 }
 
 /** A record cannot be what it says it is, or does not fit those before it. */
@@ -115,7 +122,7 @@ interface RecordSink {
   /** Index of the entry or snapshot taken last. */
   readonly lastIndex: number
   /** Takes the record that the reader is at; the bytes are the segment's. */
-  take(reader: FrameReader): void
+  take(reader: FrameReader, segment: SegmentName): void
 }
 
 /** What a segment begins with. */
@@ -155,7 +162,7 @@ function readSegment(
     if (isMisplaced)
       throw damaged(reader.start, 'a segment begins with a crc and the metadata, and has no other metadata')
     try {
-      sink.take(reader)
+      sink.take(reader, segment)
     } catch (error) {
       if (error instanceof DecodeError) throw damaged(reader.start, error.message)
       if (!(error instanceof BadRecordError)) throw error
@@ -188,6 +195,8 @@ class Collector implements RecordSink {
   #metadata: Uint8Array | undefined
   #hardState: raftpb.HardState | undefined
   #snapshotFound = false
+  /** Of the entry that the snapshot ends with, where the log has it. */
+  #termAtSnapshot: number | undefined
   lastIndex = 0
 
   constructor(snapshot: SnapshotPoint) {
@@ -217,7 +226,11 @@ class Collector implements RecordSink {
     this.lastIndex = entry.index
     const entries = this.#entries
     const place = entry.index - this.#snapshot.index - 1
-    if (place < 0) return
+    if (place < 0) {
+      entries.length = 0
+      if (place === -1) this.#termAtSnapshot = entry.term
+      return
+    }
     if (place > entries.length) {
       const before = this.#snapshot.index + entries.length
       throw new BadRecordError(
@@ -255,9 +268,13 @@ class Collector implements RecordSink {
     }
   }
 
+  /** A snapshot whose last entry was not the log's came from the leader: the log was dropped for it. */
   #takeSnapshot({ index, term }: walpb.Snapshot): void {
     this.lastIndex = Math.max(this.lastIndex, index)
-    if (index !== this.#snapshot.index) return
+    const place = index - this.#snapshot.index - 1
+    const there = place === -1 ? this.#termAtSnapshot : this.#entries[place]?.term
+    if (there !== undefined && there !== term) this.#entries.length = Math.max(place, 0)
+    if (place !== -1) return
     if (term !== this.#snapshot.term) {
       throw new BadRecordError(
         'conflict',
@@ -286,7 +303,7 @@ class Collector implements RecordSink {
       metadata: this.#metadata,
       hardState: this.#hardState,
       entries: this.#entries,
-      lastIndex: this.lastIndex,
+      lastIndex: last,
       tail,
     }
   }

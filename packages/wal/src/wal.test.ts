@@ -393,3 +393,51 @@ void test('segments of two members are not read as one', async () => {
   disk.writeFile(`${DIR}/${second}`, disk.readFile(`/other/wal/${second}`))
   assert.throws(() => Wal.open(disk, DIR, START), isWalError('damaged', new RegExp(`${second}: offset 0`)))
 })
+
+void test('what followed an entry that was replaced is gone, for a reader that starts behind it as well', async () => {
+  const disk = new SimDisk()
+  const wal = Wal.create(disk, DIR, { metadata })
+  wal.append({ term: 1, vote: 1n, commit: 3 }, entries(1, 6))
+  wal.append({ term: 2, vote: 0n, commit: 3 }, [entry(4, 2)])
+  await wal.sync()
+  wal.append({ term: 2, vote: 0n, commit: 4 }, [], { index: 4, term: 2, confState: voters })
+  await wal.close()
+  const { entries: found, wal: again } = Wal.open(disk, DIR, { index: 4, term: 2 })
+  assert.deepEqual(found, [])
+  assert.equal(again.appendedIndex, 4)
+})
+
+void test('a snapshot received in place of other entries drops the log', async () => {
+  const disk = new SimDisk()
+  const wal = Wal.create(disk, DIR, { metadata })
+  wal.append({ term: 1, vote: 1n, commit: 2 }, entries(1, 6))
+  await wal.sync()
+  wal.append({ term: 3, vote: 0n, commit: 4 }, [], { index: 4, term: 3, confState: voters })
+  await wal.sync()
+  assert.deepEqual(Wal.open(disk, DIR, { index: 4, term: 3 }).entries, [])
+  wal.append(undefined, entries(5, 5, 3))
+  await wal.close()
+  assert.equal(indexesOf(Wal.open(disk, DIR, { index: 4, term: 3 }).entries), '5/3')
+  assert.throws(() => Wal.open(disk, DIR, START), isWalError('missing', /entry 5 follows entry 3/))
+})
+
+void test('a received snapshot that a crash made the log forget is not one to start from', async () => {
+  const disk = new SimDisk()
+  const wal = Wal.create(disk, DIR, { metadata, segmentBytes: 600 })
+  wal.append({ term: 1, vote: 1n, commit: 2 }, entries(1, 2))
+  await wal.sync()
+  // As if the machine had lost power before the commit index that follows it was written.
+  wal.append(undefined, [], { index: 8, term: 1, confState: voters })
+  await wal.sync()
+  assert.deepEqual(Wal.snapshotsIn(disk, DIR), [START])
+  const again = Wal.open(disk.kill(), DIR, START, { segmentBytes: 600 })
+  assert.equal(again.wal.appendedIndex, 2)
+  for (let index = 3; index <= 12; index++) {
+    again.wal.append({ term: 1, vote: 1n, commit: index - 1 }, [entry(index, 1, 100)])
+    await again.wal.sync()
+  }
+  await again.wal.close()
+  const next = disk.kill()
+  assert.deepEqual(Wal.snapshotsIn(next, DIR), [START])
+  assert.equal(Wal.open(next, DIR, START).entries.length, 12)
+})

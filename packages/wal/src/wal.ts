@@ -188,6 +188,7 @@ export class Wal {
       // A process that was killed may have left writes, and names, that only the page cache knows.
       file.datasyncNow()
       disk.syncDirectoryNow(dir)
+      makeDurableDirectory(disk, dir)
       const wal = new Wal(disk, dir, options, {
         metadata,
         state: hardState,
@@ -284,7 +285,7 @@ export class Wal {
   /**
    * Deletes released segments, the oldest first, as long as there are more than `keep` segments.
    *
-   * @returns the names of those deleted
+   * @returns the names of those deleted; rejects with a WalError `failed` when the disk refuses: the member must stop
    */
   async purge({ keep }: { readonly keep: number }): Promise<string[]> {
     const purged: string[] = []
@@ -293,10 +294,14 @@ export class Wal {
       if (oldest === undefined || next === undefined) return purged
       if (this.#segments.length <= keep || next.index > this.#releasedIndex) return purged
       if (this.#full.some(({ segment }) => segment === oldest)) return purged
-      this.#disk.unlink(join(this.#dir, oldest.name))
-      this.#segments.shift()
-      purged.push(oldest.name)
-      await this.#disk.syncDirectory(this.#dir)
+      try {
+        this.#disk.unlink(join(this.#dir, oldest.name))
+        this.#segments.shift()
+        purged.push(oldest.name)
+        await this.#disk.syncDirectory(this.#dir)
+      } catch (error) {
+        throw this.#fail(`cannot purge ${oldest.name}`, error)
+      }
     }
   }
 
