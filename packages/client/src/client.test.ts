@@ -58,7 +58,7 @@ function refuse(call: UnaryCall, reason: ErrorReason): void {
   call.fail({ code, message: text })
 }
 
-test('a read is sent again while members are unavailable', async (t) => {
+void test('a read is sent again while members are unavailable', async (t) => {
   let calls = 0
   const member = await StubMember.start(t, {
     [KVService.Range.path]: (call) => (++calls < 3 ? refuse(call, 'noLeader') : answerRange(call)),
@@ -72,7 +72,7 @@ test('a read is sent again while members are unavailable', async (t) => {
   assert.deepEqual(attempts, [0, 1])
 })
 
-test('a write that a member has seen is not sent again', async (t) => {
+void test('a write that a member has seen is not sent again', async (t) => {
   let calls = 0
   const member = await StubMember.start(t, {
     [KVService.Put.path]: (call) => {
@@ -88,7 +88,7 @@ test('a write that a member has seen is not sent again', async (t) => {
   assert.equal(calls, 1)
 })
 
-test("an error that is none of etcd's keeps its status", async (t) => {
+void test("an error that is none of etcd's keeps its status", async (t) => {
   const member = await StubMember.start(t, {
     [KVService.Put.path]: (call) => call.fail({ code: Code.ResourceExhausted, message: 'too much' }),
   })
@@ -113,13 +113,13 @@ async function deadEndpoint(): Promise<string> {
   return `127.0.0.1:${port}`
 }
 
-test('calls go to the endpoints that can be reached', async (t) => {
+void test('calls go to the endpoints that can be reached', async (t) => {
   const member = await StubMember.start(t, { [KVService.Put.path]: (call) => call.respond(new Uint8Array()) })
   const client = await connect(t, { endpoints: [await deadEndpoint(), member.endpoint] })
   await client.kv.put({ key })
 })
 
-test('without a reachable endpoint a call waits until its deadline', async (t) => {
+void test('without a reachable endpoint a call waits until its deadline', async (t) => {
   const texts: string[] = []
   const endpoint = await deadEndpoint()
   const client = await connect(t, { endpoints: [endpoint], onRetry: ({ text }) => texts.push(text) })
@@ -133,7 +133,7 @@ test('without a reachable endpoint a call waits until its deadline', async (t) =
   )
 })
 
-test('an abort ends a call that waits for a connection', async (t) => {
+void test('an abort ends a call that waits for a connection', async (t) => {
   const client = await connect(t, { endpoints: [await deadEndpoint()] })
   const abort = new AbortController()
   const call = client.kv.range({ key }, { signal: abort.signal })
@@ -141,14 +141,14 @@ test('an abort ends a call that waits for a connection', async (t) => {
   await assert.rejects(call, (error) => error instanceof ApiError && error.reason === 'contextCanceled')
 })
 
-test('closing the client ends a call that waits for a connection', async (t) => {
+void test('closing the client ends a call that waits for a connection', async (t) => {
   const client = await connect(t, { endpoints: [await deadEndpoint()] })
   const call = client.kv.range({ key })
   client.close()
   await assert.rejects(call, /closing/)
 })
 
-test('calls carry the token of the user, and a new one when it has expired', async (t) => {
+void test('calls carry the token of the user, and a new one when it has expired', async (t) => {
   let issued = 0
   const seen: (string | undefined)[] = []
   const member = await StubMember.start(t, {
@@ -169,7 +169,7 @@ test('calls carry the token of the user, and a new one when it has expired', asy
   assert.deepEqual(seen, ['token.1', 'token.2'])
 })
 
-test('a user is no obstacle where authentication is off', async (t) => {
+void test('a user is no obstacle where authentication is off', async (t) => {
   const member = await StubMember.start(t, {
     [AuthService.Authenticate.path]: (call) => refuse(call, 'authNotEnabled'),
     [KVService.Range.path]: (call) => answerRange(call),
@@ -179,7 +179,7 @@ test('a user is no obstacle where authentication is off', async (t) => {
   await client.kv.range({ key })
 })
 
-test('a wrong password is refused when the client is made', async (t) => {
+void test('a wrong password is refused when the client is made', async (t) => {
   const member = await StubMember.start(t, {
     [AuthService.Authenticate.path]: (call) => refuse(call, 'authFailed'),
   })
@@ -190,7 +190,7 @@ test('a wrong password is refused when the client is made', async (t) => {
   )
 })
 
-test('maintenance of one member asks its endpoint', async (t) => {
+void test('maintenance of one member asks its endpoint', async (t) => {
   const answers = (leader: bigint): Record<string, Handler> => ({
     [MaintenanceService.Status.path]: (call) => {
       call.respond(MaintenanceService.Status.response.encode({ leader }))
@@ -202,6 +202,6 @@ test('maintenance of one member asks its endpoint', async (t) => {
   assert.equal((await client.maintenance.status(first.endpoint)).leader, 1n)
 })
 
-test('a client needs an endpoint', async () => {
+void test('a client needs an endpoint', async () => {
   await assert.rejects(Client.connect({ endpoints: [] }), { message: 'etcdclient: no available endpoints' })
 })

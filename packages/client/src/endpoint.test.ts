@@ -16,7 +16,7 @@ for (const { text, tls, host, port, authority } of [
   { text: 'http://[::1]:2379', tls: false, host: '::1', port: 2379, authority: '[::1]:2379' },
   { text: 'host', tls: undefined, host: 'host', port: 0, authority: 'host:0' },
 ]) {
-  test(`endpoint ${text}`, () => {
+  void test(`endpoint ${text}`, () => {
     const endpoint = parseEndpoint(text)
     assert.deepEqual(endpoint, { text, tls, host, port, path: undefined })
     assert.equal(authorityOf(endpoint), authority)
@@ -28,7 +28,7 @@ for (const { text, path, tls } of [
   { text: 'unix://etcd.sock:0', path: 'etcd.sock:0', tls: false },
   { text: 'unixs:/tmp/etcd.sock', path: '/tmp/etcd.sock', tls: true },
 ]) {
-  test(`endpoint ${text}`, () => {
+  void test(`endpoint ${text}`, () => {
     const endpoint = parseEndpoint(text)
     assert.deepEqual([endpoint.path, endpoint.tls], [path, tls])
   })
@@ -40,4 +40,4 @@ for (const { name, prefix, end } of [
   { name: 'above nothing but the highest bytes there is no end', prefix: [0xff, 0xff], end: [0] },
   { name: 'an empty prefix has no end', prefix: [], end: [0] },
 ])
-  test(name, () => assert.deepEqual([...prefixEnd(Uint8Array.from(prefix))], end))
+  void test(name, () => assert.deepEqual([...prefixEnd(Uint8Array.from(prefix))], end))

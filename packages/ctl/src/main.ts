@@ -33,5 +33,8 @@ async function fail(error: unknown, io: Io): Promise<number> {
 /** Runs the process's own command line and ends the process; connections end with it. */
 export async function main(): Promise<never> {
   const args = await rawArguments(process.argv.slice(2))
-  process.exit(await run(args, new ProcessIo()))
+  const io = new ProcessIo()
+  const code = await run(args, io)
+  await io.flush()
+  process.exit(code)
 }

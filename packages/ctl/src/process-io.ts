@@ -22,6 +22,13 @@ export class ProcessIo implements Io {
     process.stderr.write(text)
   }
 
+  /** Resolves when all output has been handed over. */
+  async flush(): Promise<void> {
+    for (const stream of [process.stdout, process.stderr]) {
+      if (stream.writableLength > 0) await new Promise((resolve) => stream.write('', resolve))
+    }
+  }
+
   async readAll(): Promise<Uint8Array> {
     const chunks: Uint8Array[] = [this.#take(this.#held.length)]
     for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array)
@@ -40,13 +47,13 @@ export class ProcessIo implements Io {
 
   async readSecret(prompt: string): Promise<string> {
     this.out(prompt)
-    const terminal = process.stdin.isTTY
-    if (!terminal) return (await this.readLine()) ?? ''
-    process.stdin.setRawMode(true)
+    const { stdin } = process
     try {
+      if (!stdin.isTTY) return (await this.readLine()) ?? ''
+      stdin.setRawMode(true)
       return await readKeys()
     } finally {
-      process.stdin.setRawMode(false)
+      if (stdin.isTTY) stdin.setRawMode(false)
       this.out('\n')
     }
   }

@@ -119,8 +119,8 @@ async function readTls(flags: FlagSet, { cert, key, cacert }: TlsFiles): Promise
   const skipVerify = flags.bool('insecure-skip-tls-verify')
   if (plain && !skipVerify) return undefined
   return {
-    ...(cacert !== '' && { authorities: await readTlsFile(cacert) }),
     ...(cert !== '' && { certificate: await readTlsFile(cert), key: await readTlsFile(key) }),
+    ...(cacert !== '' && { authorities: await readTlsFile(cacert) }),
     skipVerify,
     // Without a certificate an endpoint has to say https to be reached over TLS.
     onlyOnRequest: plain,

@@ -75,16 +75,17 @@ interface Scanned {
   readonly complete: boolean
 }
 
-/** Reads `"KEY") OPERATOR "VALUE"` as far as it goes; blanks may stand before each and not before `)`. */
+/** Reads `"KEY") OPERATOR "VALUE"` as far as it goes; blanks must stand around OPERATOR, may stand
+ * before the key, and may not stand before `)`. */
 function scan(text: string): Scanned {
   const quotedKey = readQuoted(text)
   if (!quotedKey) return { key: '', operator: '', value: '', complete: false }
   const key = quotedKey.value
   const afterKey = quotedKey.rest
   if (!afterKey.startsWith(')')) return { key, operator: '', value: '', complete: false }
-  const [, operator, afterOperator] = /^[ \t]*([^ \t]*)(.*)$/s.exec(afterKey.slice(1))!
-  const quotedValue = operator === '' ? undefined : readQuoted(afterOperator!)
-  return { key, operator: operator!, value: quotedValue?.value ?? '', complete: quotedValue !== undefined }
+  const [, operator = '', afterOperator = ''] = /^[ \t]+([^ \t]+)(.*)$/s.exec(afterKey.slice(1)) ?? []
+  const quotedValue = operator === '' ? undefined : readQuoted(afterOperator)
+  return { key, operator, value: quotedValue?.value ?? '', complete: quotedValue !== undefined }
 }
 
 function readQuoted(text: string): { readonly value: string; readonly rest: string } | undefined {

@@ -27,7 +27,7 @@ function line(cells: readonly string[]): string {
 
 function centre(text: string, width: number): string {
   const space = width - widthOf(text)
-  return ' '.repeat(Math.ceil(space / 2)) + text + ' '.repeat(Math.floor(space / 2))
+  return ' '.repeat(Math.floor(space / 2)) + text + ' '.repeat(Math.ceil(space / 2))
 }
 
 function right(text: string, width: number): string {

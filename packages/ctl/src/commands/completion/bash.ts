@@ -1,15 +1,16 @@
-import type { Place } from './places.ts'
+import type { Choice, Choices } from './places.ts'
 
 /** The script for bash, which shows no descriptions. */
-export function bashScript(places: readonly Place[]): string {
+export function bashScript({ places, globals }: Choices): string {
+  const words = (choices: readonly Choice[]): string => choices.map(({ word }) => word).join(' ')
   const paths = places.slice(1).map(({ path }) => `      '${path}') at=$step ;;`)
   const cases = places.map(({ path, commands, flags }) => {
-    const words = (choices: readonly { word: string }[]): string => choices.map(({ word }) => word).join(' ')
     return `    '${path}') commands='${words(commands)}' flags='${words(flags)}' ;;`
   })
   return `# bash completion for etcdctl
 _etcdctl() {
   local current=\${COMP_WORDS[COMP_CWORD]} at= step i commands= flags=
+  local globals='${words(globals)}'
   for ((i = 1; i < COMP_CWORD; i++)); do
     step=\${at:+$at }\${COMP_WORDS[i]}
     case $step in
@@ -20,7 +21,7 @@ ${paths.join('\n')}
 ${cases.join('\n')}
   esac
   if [[ $current == -* ]]; then
-    COMPREPLY=($(compgen -W "$flags" -- "$current"))
+    COMPREPLY=($(compgen -W "$flags $globals" -- "$current"))
   else
     COMPREPLY=($(compgen -W "$commands" -- "$current"))
   fi

@@ -2,7 +2,7 @@ import type { Command } from '../../cli/command.ts'
 import { bashScript } from './bash.ts'
 import { fishScript } from './fish.ts'
 import { powershellScript } from './powershell.ts'
-import { placesOf, type Place } from './places.ts'
+import { choicesOf, type Choices } from './places.ts'
 import { zshScript } from './zsh.ts'
 
 export interface ScriptOptions {
@@ -10,7 +10,7 @@ export interface ScriptOptions {
   readonly descriptions: boolean
 }
 
-type Script = (places: readonly Place[], options: ScriptOptions) => string
+type Script = (choices: Choices, options: ScriptOptions) => string
 
 const scripts: readonly (readonly [name: string, script: Script, use: string])[] = [
   ['bash', bashScript, 'source <(etcdctl completion bash)'],
@@ -38,7 +38,7 @@ function commandOf(name: string, script: Script, use: string): Command {
     flags: [{ name: 'no-descriptions', type: 'bool', usage: 'only names, without what they are for' }],
     noArguments: true,
     async run({ root, flags, io }) {
-      io.out(script(await placesOf(root), { descriptions: !flags.bool('no-descriptions') }))
+      io.out(script(await choicesOf(root), { descriptions: !flags.bool('no-descriptions') }))
     },
   }
 }

@@ -1,16 +1,19 @@
 import type { ScriptOptions } from './completion.ts'
-import type { Choice, Place } from './places.ts'
+import type { Choice, Choices } from './places.ts'
 
 /** The script for fish. */
-export function fishScript(places: readonly Place[], { descriptions }: ScriptOptions): string {
+export function fishScript({ places, globals }: Choices, { descriptions }: ScriptOptions): string {
   const about = (choice: Choice): string => (descriptions ? ` -d ${quoted(choice.about)}` : '')
+  const flag = (choice: Choice): string =>
+    `-l ${choice.word.slice(2)}${choice.hasValue ? ' -r' : ''}${about(choice)}`
   const lines = places.flatMap(({ path, commands, flags }) => {
     const when = `complete -c etcdctl -n ${quoted(`test (__etcdctl_at) = "${path}"`)}`
     return [
       ...commands.map((choice) => `${when} -f -a ${choice.word}${about(choice)}`),
-      ...flags.map((choice) => `${when} -l ${choice.word.slice(2)}${about(choice)}`),
+      ...flags.map((choice) => `${when} ${flag(choice)}`),
     ]
   })
+  const anywhere = globals.map((choice) => `complete -c etcdctl ${flag(choice)}`)
   const paths = places.slice(1).map(({ path }) => quoted(path))
   return `# fish completion for etcdctl
 function __etcdctl_at
@@ -23,7 +26,7 @@ function __etcdctl_at
   end
   echo "$at"
 end
-${lines.join('\n')}
+${[...anywhere, ...lines].join('\n')}
 `
 }
 

@@ -1,20 +1,22 @@
 import type { ScriptOptions } from './completion.ts'
-import type { Choice, Place } from './places.ts'
+import type { Choice, Choices } from './places.ts'
 
 /** The script for zsh. */
-export function zshScript(places: readonly Place[], { descriptions }: ScriptOptions): string {
-  const item = ({ word, about }: Choice): string => (descriptions ? quoted(`${word}:${about}`) : quoted(word))
+export function zshScript({ places, globals }: Choices, { descriptions }: ScriptOptions): string {
+  const items = (choices: readonly Choice[]): string =>
+    choices.map(({ word, about }) => quoted(descriptions ? `${word}:${about}` : word)).join(' ')
   const paths = places.slice(1).map(({ path }) => `      '${path}') at=$step ;;`)
   const cases = places.map(({ path, commands, flags }) => {
     return `    '${path}')
-      commands=(${commands.map(item).join(' ')})
-      flags=(${flags.map(item).join(' ')})
+      commands=(${items(commands)})
+      flags+=(${items(flags)})
       ;;`
   })
   return `#compdef etcdctl
 _etcdctl() {
   local at= step word
   local -a commands flags
+  flags=(${items(globals)})
   for word in "\${(@)words[2,CURRENT-1]}"; do
     step=\${at:+$at }$word
     case $step in
