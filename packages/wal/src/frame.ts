@@ -35,7 +35,7 @@ const TAG_STATE_COMMIT = 0x18
 /** More than everything of an entry's frame but the data takes: length field, record, entry fields, padding. */
 const FRAME_OVERHEAD_MAX = 64
 const CRC_SIZE_MAX = 5
-const INITIAL_BYTES = 256 << 10
+const INITIAL_BYTES = 64 << 10
 /** A buffer that one large batch needed is not kept. */
 const KEPT_BYTES_MAX = 4 << 20
 /** Below this a loop copies faster than the call into the engine. */

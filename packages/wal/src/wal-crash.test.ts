@@ -262,7 +262,7 @@ class Member {
 }
 
 /** How many seeds to try; the environment may ask for more. */
-const SEEDS = Number(process.env['ETCD_TS_SEEDS'] ?? 700)
+const SEEDS = Number(process.env['ETCD_TS_SEEDS'] ?? 400)
 
 function optionsFor(random: Random): MemberOptions {
   return {
@@ -305,7 +305,7 @@ void test('D-21, D-30: whatever a loss of power keeps of what was not synced, no
 for (const isFollower of [false, true]) {
   const who = isFollower ? 'a follower' : 'a single voter'
   void test(`D-20: ${who} recovers from the end of the process and of the machine at every call of the disk`, async () => {
-    const options = { segmentBytes: 3000, isFollower, garbage: true, operations: 100 }
+    const options = { segmentBytes: 3000, isFollower, garbage: true, operations: 60 }
     const undisturbed = new Member(new SeededRandom(7), options)
     await undisturbed.run()
     for (let call = 1; call <= undisturbed.disk.calls; call++) {
