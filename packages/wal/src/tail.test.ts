@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { raftpb } from '@etcd-ts/api'
+import { raftpb } from '@etcd-ts/api'
 import { SeededRandom, SimDisk } from '@etcd-ts/testkit'
 import { FrameReader, FrameWriter, RecordType } from './frame.ts'
 import { wal34 } from './testdata/etcd-files.ts'
@@ -296,3 +296,47 @@ void test('after a loss of power a last record that is garbage is a write that w
   assert.equal(indexesIn(opened.entries), 50)
   assert.equal(opened.hardState?.commit, 48)
 })
+
+/** How many mutated files to try; the environment may ask for more. */
+const MUTATIONS = Number(process.env['ETCD_TS_SEEDS'] ?? 400) * 10
+
+void test('a file changed at random is refused, or opens with nothing but what it held', () => {
+  const random = new SeededRandom(15106)
+  const reader = new FrameReader(wal34, undefined)
+  const held: string[] = []
+  while (reader.next() === undefined) {
+    if (reader.type === RecordType.entry)
+      held.push(Buffer.from(raftpb.Entry.encode(entryAt(reader))).toString('hex'))
+  }
+  for (let n = 0; n < MUTATIONS; n++) {
+    let bytes = Uint8Array.from(wal34)
+    for (let changes = random.between(1, 4); changes > 0; changes--) {
+      const at = random.below(bytes.length)
+      const fate = random.below(5)
+      if (fate === 0) bytes[at]! ^= 1 << random.below(8)
+      else if (fate === 1) bytes[at] = random.below(256)
+      else if (fate === 2) bytes.fill(0, at, at + random.below(600))
+      else if (fate === 3) bytes.copyWithin(at, random.below(bytes.length), random.below(bytes.length))
+      else bytes = bytes.slice(0, Math.max(at, 1))
+    }
+    const disk = n % 2 === 0 ? diskWith(bytes) : afterPowerLoss(bytes)
+    let entries: raftpb.Entry[]
+    try {
+      ;({ entries } = Wal.open(disk, DIR, START))
+    } catch (error) {
+      assert.ok(error instanceof WalError && error.reason !== 'failed', `mutation ${n}: ${String(error)}`)
+      continue
+    }
+    entries.forEach((entry, i) => {
+      assert.equal(
+        Buffer.from(raftpb.Entry.encode(entry)).toString('hex'),
+        held[i],
+        `mutation ${n}, entry ${i + 1}`,
+      )
+    })
+  }
+})
+
+function entryAt({ bytes, dataStart, dataEnd }: FrameReader): raftpb.Entry {
+  return raftpb.Entry.decode(bytes, dataStart, dataEnd)
+}
