@@ -42,12 +42,15 @@ export class Client {
   readonly maintenance: MaintenanceClient
   readonly auth: AuthClient
   readonly #options: ClientOptions
+  /** What logs call the client, in the form of etcd's own clients. */
+  readonly #target: string
   readonly #balancer: Balancer
   readonly #tokens: Tokens
   readonly #byEndpoint = new Map<string, { readonly balancer: Balancer; readonly caller: Caller }>()
 
   private constructor(options: ClientOptions) {
     this.#options = options
+    this.#target = `endpoint://client-${clientName()}/${options.endpoints[0]}`
     this.#balancer = new Balancer(options.endpoints, balancerOptions(options))
     this.#tokens = new Tokens(
       options.credentials,
@@ -92,19 +95,26 @@ export class Client {
     let entry = this.#byEndpoint.get(endpoint)
     if (!entry) {
       const balancer = new Balancer([endpoint], balancerOptions(this.#options))
-      entry = { balancer, caller: this.#caller(balancer, this.#tokens, endpoint) }
+      entry = { balancer, caller: this.#caller(balancer, this.#tokens, `passthrough:///${endpoint}`) }
       this.#byEndpoint.set(endpoint, entry)
     }
     return entry.caller
   }
 
-  #caller(balancer: Balancer, tokens: TokenSource, target = this.#options.endpoints.join(',')): Caller {
+  #caller(balancer: Balancer, tokens: TokenSource, target = this.#target): Caller {
     const { onRetry } = this.#options
     return new Caller({ balancer, target, tokens, ...(onRetry && { onRetry }) })
   }
 }
 
 const noToken: TokenSource = { token: undefined, renew: () => Promise.resolve(false) }
+
+/** A name in the form of a UUID. It only has to tell clients apart in a log. */
+function clientName(): string {
+  return '########-####-4###-a###-############'.replace(/#/g, () =>
+    Math.floor(Math.random() * 16).toString(16),
+  )
+}
 
 function balancerOptions(options: ClientOptions): BalancerOptions {
   const { keepalive, tls, onLog } = options
