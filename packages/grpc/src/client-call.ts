@@ -44,6 +44,8 @@ export class ClientCall extends MessageStream implements Deadlined {
   readonly #listener: CallListener
   readonly #onAbort: (() => void) | undefined
   #halfClosed = false
+  /** Half-closed before there was a stream, and before any message. */
+  #endOwed = false
   /** What the trailers said. */
   #finalStatus: { status: Status; trailers: Metadata } | undefined
 
@@ -62,7 +64,7 @@ export class ClientCall extends MessageStream implements Deadlined {
   /** The call has its stream: its headers are written, waiting messages may follow. */
   onOpened(): void {
     this.connection.sender.addStreamWindow(this, this.connection.sender.initialWindow)
-    if (this.#halfClosed) this.connection.sender.endStream(this)
+    if (this.#endOwed) this.connection.sender.endStream(this)
   }
 
   /** @returns false when the call should send no more until `onDrain` */
@@ -92,7 +94,8 @@ export class ClientCall extends MessageStream implements Deadlined {
   halfClose(): void {
     if (this.ended || this.#halfClosed) return
     this.#halfClosed = true
-    if (this.id !== 0) this.connection.sender.endStream(this)
+    if (this.id !== 0 || this.pending !== undefined) this.connection.sender.endStream(this)
+    else this.#endOwed = true
   }
 
   cancel(): void {

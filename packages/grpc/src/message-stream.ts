@@ -15,7 +15,9 @@ class PartialMessage {
   prefixBytes = 0
   body: Buffer | undefined
   bodyBytes = 0
-  /** Window reserved in the connection's budget. */
+  /** Its stream has applied for window... */
+  applied = false
+  /** ...and so much is reserved in the connection's budget. */
   reserved = 0
 
   get length(): number {
@@ -47,8 +49,10 @@ export abstract class MessageStream extends Stream implements WindowApplicant {
   protected wantsMessages = true
   #partial: PartialMessage | undefined = undefined
   #paused = false
-  /** Bytes that came while paused. */
+  /** Bytes that came while paused... */
   #held: Buffer[] | undefined = undefined
+  /** ...and the end. */
+  #endOwed = false
 
   constructor(
     connection: Connection,
@@ -79,27 +83,30 @@ export abstract class MessageStream extends Stream implements WindowApplicant {
   }
 
   onRemoteEnd(): void {
-    if (!this.wantsMessages || this.#held !== undefined) return
-    if (this.#partial !== undefined) this.onMessageFault({ code: Code.Internal, message: 'unexpected EOF' })
+    if (!this.wantsMessages) return
+    if (this.#paused) this.#endOwed = true
+    else if (this.#partial !== undefined)
+      this.onMessageFault({ code: Code.Internal, message: 'unexpected EOF' })
     else this.onMessagesEnd()
   }
 
-  /** Stops or restarts the delivery of messages. */
+  /** Stops or restarts the delivery of messages, and of the end behind them. */
   pause(paused: boolean): void {
     if (paused === this.#paused) return
     this.#paused = paused
-    if (paused || this.#held === undefined) return
-    const held = this.#held
+    if (paused) return
+    const held = this.#held ?? []
     this.#held = undefined
     for (const chunk of held) this.connection.assemblyBytes -= chunk.length
     for (const chunk of held) {
       if (!this.wantsMessages) return
+      // Whoever takes a message may pause again.
       if (this.#paused) this.#hold(chunk, 0, chunk.length)
       else this.#read(chunk, 0, chunk.length)
     }
     if (this.#paused || !this.wantsMessages) return
-    if (this.remoteClosed) this.onRemoteEnd()
-    else this.#returnWindow()
+    if (this.#endOwed) this.onRemoteEnd()
+    else if (!this.remoteClosed) this.#returnWindow()
   }
 
   #hold(bytes: Buffer, start: number, end: number): void {
@@ -144,8 +151,6 @@ export abstract class MessageStream extends Stream implements WindowApplicant {
       at += copied
       if (partial.prefixBytes < MESSAGE_PREFIX_BYTES) return at
       if (!this.#isTaken(partial.prefix[0]!, partial.length)) return end
-      const missing = partial.length - (end - at)
-      if (missing > this.receiveWindow && !this.remoteClosed) this.connection.assembly.apply(this)
     }
     const count = Math.min(end - at, partial.length - partial.bodyBytes)
     if (count > 0) {
@@ -157,6 +162,9 @@ export abstract class MessageStream extends Stream implements WindowApplicant {
       const body = partial.body ?? Buffer.alloc(0)
       this.#dropPartial()
       this.#deliver(partial.prefix[0]!, body)
+    } else if (!partial.applied && this.wantedWindow > 0) {
+      partial.applied = true
+      this.connection.assembly.apply(this)
     }
     return at + count
   }
@@ -173,8 +181,9 @@ export abstract class MessageStream extends Stream implements WindowApplicant {
     this.connection.grantWindow(this, bytes)
   }
 
+  /** Gives back the window of complete messages; an unfinished one gets more through the budget alone. */
   #returnWindow(): void {
-    if (!this.wantsMessages || this.#paused) return
+    if (!this.wantsMessages || this.#paused || this.#partial !== undefined) return
     const owed = this.owedWindow
     if (owed < this.connection.limits.streamWindowBytes / 2) return
     this.owedWindow = 0
