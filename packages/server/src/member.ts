@@ -6,7 +6,7 @@ import { type Entry, RawNode, raftStateName } from '@etcd-ts/raft'
 import { Alarms, alarmName } from './apply/alarms.ts'
 import { Applier } from './apply/applier.ts'
 import { Quota } from './apply/quota.ts'
-import { BACKEND_PENDING_BYTES_MAX, type OpenStorage, openStorage } from './bootstrap/open-storage.ts'
+import { BACKEND_PENDING_BYTES_MAX, type OpenStorage, type StoragePorts, openStorage } from './bootstrap/open-storage.ts'
 import { runPeriodicCompaction, runRevisionCompaction } from './compactor/auto-compaction.ts'
 import { COMPAT_CLUSTER_VERSION, COMPAT_VERSION, type ServerConfig } from './config/index.ts'
 import type { HealthSource } from './http/health.ts'
@@ -36,6 +36,7 @@ export interface MemberPorts {
   readonly random: Random
   readonly logger: Logger
   readonly metrics: Counters
+  readonly openBackend: StoragePorts['openBackend']
   /** The member cannot go on (a failed sync, a broken invariant) and has stopped. */
   fatal(error: unknown): void
 }
@@ -155,10 +156,13 @@ export class Member {
   static async open(config: ServerConfig, ports: MemberPorts): Promise<Member> {
     const storage = await openStorage(config, { ...ports, writeFailed: (error) => ports.fatal(error) })
     try {
-      const store = await MvccStore.open(storage.backend, {
+      const store = await MvccStore.open({
+        backend: storage.backend,
         clock: ports.clock,
-        compactionBatchLimit: config.compactionBatchLimit,
-        compactionSleepMs: config.compactionSleepIntervalMs,
+        random: ports.random,
+        compactionBatchRows: config.compactionBatchLimit,
+        compactionPauseMs: config.compactionSleepIntervalMs,
+        onFailed: (error) => ports.fatal(error),
       })
       return new Member(config, ports, storage, store)
     } catch (error) {
@@ -171,7 +175,9 @@ export class Member {
   async run(): Promise<void> {
     const { bootstrap } = this.#storage
     if (bootstrap.length > 0) {
-      this.#node.bootstrap(bootstrap.map((member) => ({ id: member.id, context: Buffer.from(memberJson(member)) })))
+      this.#node.bootstrap(
+        bootstrap.map((member) => ({ id: member.id, context: Buffer.from(memberJson(member)) })),
+      )
     }
     if (this.cluster.version !== undefined) this.#logClusterVersion(this.cluster.version)
     this.#every(EXPIRY_SWEEP_MS, () => this.#expire())
@@ -369,7 +375,9 @@ export class Member {
     })
     this.#track(
       this.#proposeAlarm(request)
-        .catch((error: unknown) => this.#ports.logger.warn('failed to raise alarm', { alarm: 'NOSPACE', error: String(error) }))
+        .catch((error: unknown) =>
+          this.#ports.logger.warn('failed to raise alarm', { alarm: 'NOSPACE', error: String(error) }),
+        )
         .then(() => {
           this.#outOfSpaceRaised = false
         }),
@@ -384,7 +392,8 @@ export class Member {
   #apply(entries: readonly Entry[]): void {
     this.#applier.apply(entries)
     const last = entries[entries.length - 1]
-    if (last !== undefined && last.index - this.#snapshotIndex > this.#config.snapshotCount) this.#takeSnapshot(last)
+    if (last !== undefined && last.index - this.#snapshotIndex > this.#config.snapshotCount)
+      this.#takeSnapshot(last)
   }
 
   /** Writes a snapshot of everything up to `last`, so that the log before it is not needed any more. */
@@ -479,7 +488,9 @@ export class Member {
   #logClusterVersion(version: string): void {
     if (this.#loggedVersion === version) return
     this.#loggedVersion = version
-    this.#ports.logger.info('enabled capabilities for version', { 'cluster-version': version.replace(/\.0$/, '') })
+    this.#ports.logger.info('enabled capabilities for version', {
+      'cluster-version': version.replace(/\.0$/, ''),
+    })
   }
 
   #startCompactor(): void {
@@ -518,7 +529,8 @@ export class Member {
 
   #purge(): void {
     if (this.#config.maxSnapshots > 0) this.#storage.snapshots.purge({ keep: this.#config.maxSnapshots })
-    if (this.#config.maxWals > 0) this.#track(this.#storage.wal.purge({ keep: this.#config.maxWals }).then(() => {}))
+    if (this.#config.maxWals > 0)
+      this.#track(this.#storage.wal.purge({ keep: this.#config.maxWals }).then(() => {}))
   }
 
   /** Runs `run` again and again until the member stops. */

@@ -1,3 +1,4 @@
+import { openLmdbBackend } from '@etcd-ts/backend'
 import { systemClock, systemDisk, systemRandom } from '@etcd-ts/platform'
 import {
   COMPAT_VERSION,
@@ -28,7 +29,9 @@ export async function runServer(
   env: Readonly<Record<string, string | undefined>>,
   options: RunServerOptions = {},
 ): Promise<void> {
-  const parsed = parseServerArguments(argv, env, (path) => Buffer.from(systemDisk.readFile(path)).toString('utf8'))
+  const parsed = parseServerArguments(argv, env, (path) =>
+    Buffer.from(systemDisk.readFile(path)).toString('utf8'),
+  )
   if (parsed.kind === 'exit') {
     const logger = createLogger(defaultLogSettings, systemClock, 'etcdmain')
     writeNotes(logger, parsed.notes)
@@ -81,6 +84,7 @@ async function runMember(config: ServerConfig, logger: RootLogger, options: RunS
       random: systemRandom,
       logger,
       metrics,
+      openBackend: openLmdbBackend,
       fatal(error) {
         logger.fatal('the member cannot go on', { error: textOf(error) })
         exit(1)

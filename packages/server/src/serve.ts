@@ -71,13 +71,20 @@ export class Frontend {
   readonly #http: HttpServer[] = []
   readonly #logger: Logger
 
-  constructor(listeners: Listeners, member: Member, config: ServerConfig, metrics: ServerMetrics, logger: Logger) {
+  constructor(
+    listeners: Listeners,
+    member: Member,
+    config: ServerConfig,
+    metrics: ServerMetrics,
+    logger: Logger,
+  ) {
     this.#listeners = listeners
     this.#logger = logger
     this.#grpc = grpcServer(member.services, config)
     this.#peerGrpc = grpcServer(member.services, config)
     const version = { serverVersion: COMPAT_VERSION, clusterVersion: () => member.cluster.version }
-    const onError = (error: unknown): void => logger.error('failed to answer an HTTP request', { error: String(error) })
+    const onError = (error: unknown): void =>
+      logger.error('failed to answer an HTTP request', { error: String(error) })
     const gateway = new Gateway(member.services, {
       maxConcurrentCalls: config.maxConcurrentStreams,
       maxRequestMessageBytes: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,
@@ -94,7 +101,9 @@ export class Frontend {
           version,
           metrics: render,
           debugVars: () => member.debugVars(),
-          gateway: config.enableGrpcGateway ? (request, response) => gateway.handle(request, response) : undefined,
+          gateway: config.enableGrpcGateway
+            ? (request, response) => gateway.handle(request, response)
+            : undefined,
           hostWhitelist: config.hostWhitelist,
           cors: config.cors,
         },
@@ -111,8 +120,10 @@ export class Frontend {
 
     const splitClient = config.listenClientHttpUrls.length === 0
     for (const listener of listeners.peer) listener.serve((socket) => split(socket, this.#peerGrpc, peerHttp))
-    for (const listener of listeners.metrics) listener.serve((socket) => metricsHttp.emit('connection', socket))
-    for (const listener of listeners.clientHttp) listener.serve((socket) => clientHttp.emit('connection', socket))
+    for (const listener of listeners.metrics)
+      listener.serve((socket) => metricsHttp.emit('connection', socket))
+    for (const listener of listeners.clientHttp)
+      listener.serve((socket) => clientHttp.emit('connection', socket))
     for (const listener of listeners.client) {
       listener.serve((socket) => {
         if (splitClient) split(socket, this.#grpc, clientHttp)

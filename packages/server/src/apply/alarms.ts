@@ -24,7 +24,9 @@ export class Alarms {
 
   /** All active alarms, or those of one type. */
   list(type: number = etcdserverpb.AlarmType.NONE): etcdserverpb.AlarmMember[] {
-    return [...this.#active.values()].filter((alarm) => type === etcdserverpb.AlarmType.NONE || alarm.alarm === type)
+    return [...this.#active.values()].filter(
+      (alarm) => type === etcdserverpb.AlarmType.NONE || alarm.alarm === type,
+    )
   }
 
   /** @returns the alarm, also when it was active before */

@@ -75,7 +75,8 @@ export class Applier {
       }
       if (entry.type === raftpb.EntryType.EntryNormal) this.#applyNormal(entry, isNew)
       else if (entry.type === raftpb.EntryType.EntryConfChange) this.#applyConfChange(entry, isNew)
-      else throw new Error(`log entry ${entry.index} has the type ${entry.type}, which no member of etcd writes`)
+      else
+        throw new Error(`log entry ${entry.index} has the type ${entry.type}, which no member of etcd writes`)
     }
   }
 
@@ -173,13 +174,19 @@ export class Applier {
       case etcdserverpb.AlarmAction.ACTIVATE: {
         if (request.alarm === NONE) return []
         const alarm = alarms.activate(request.memberID, request.alarm)
-        logger.warn('alarm raised', { 'alarm-member-id': hexId(request.memberID), alarm: alarmName(request.alarm) })
+        logger.warn('alarm raised', {
+          'alarm-member-id': hexId(request.memberID),
+          alarm: alarmName(request.alarm),
+        })
         return [alarm]
       }
       case etcdserverpb.AlarmAction.DEACTIVATE: {
         const alarm = alarms.deactivate(request.memberID, request.alarm)
         if (alarm === undefined) return []
-        logger.warn('alarm disarmed', { 'alarm-member-id': hexId(request.memberID), alarm: alarmName(request.alarm) })
+        logger.warn('alarm disarmed', {
+          'alarm-member-id': hexId(request.memberID),
+          alarm: alarmName(request.alarm),
+        })
         return [alarm]
       }
       default:
@@ -201,7 +208,9 @@ export class Applier {
     } else if (request.Method === 'PUT' && request.Path === VERSION_PATH) {
       this.#applyClusterVersion(request.Val, isNew)
     } else {
-      throw new Error(`the log holds a v2 request (${request.Method} ${request.Path}) that this release cannot apply`)
+      throw new Error(
+        `the log holds a v2 request (${request.Method} ${request.Path}) that this release cannot apply`,
+      )
     }
     if (requestId >= 0) this.#options.proposals.resolve(requestId, undefined)
   }
@@ -209,7 +218,8 @@ export class Applier {
   #applyAttributes(id: bigint, attributes: string, isNew: boolean): void {
     const { cluster, backend } = this.#options
     const member = cluster.applyAttributes(id, parseAttributes(attributes))
-    if (member !== undefined && isNew) backend.put('members', Buffer.from(hexId(id)), Buffer.from(memberJson(member)))
+    if (member !== undefined && isNew)
+      backend.put('members', Buffer.from(hexId(id)), Buffer.from(memberJson(member)))
   }
 
   #applyClusterVersion(version: string, isNew: boolean): void {
@@ -227,7 +237,10 @@ export class Applier {
     const requestId = requestIds.suffixOf(confChange.id) ?? -1
     if (rejected !== undefined) {
       this.confState = ports.applyConfChange({ ...confChange, nodeId: 0n })
-      logger.warn('refused a committed membership change', { 'member-id': hexId(confChange.nodeId), reason: rejected })
+      logger.warn('refused a committed membership change', {
+        'member-id': hexId(confChange.nodeId),
+        reason: rejected,
+      })
       if (requestId >= 0) proposals.reject(requestId, new ApiError(confChangeError[rejected]))
       return
     }
@@ -292,4 +305,3 @@ export function confStateJson(state: ConfState): string {
   parts.push(`"auto_leave":${state.autoLeave}`)
   return `{${parts.join(',')}}`
 }
-

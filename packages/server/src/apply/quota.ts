@@ -36,7 +36,8 @@ export class Quota {
 
   /** @param configuredBytes 0: the default; negative: no limit */
   constructor(configuredBytes: number, size: () => number) {
-    this.#limitBytes = configuredBytes === 0 ? QUOTA_DEFAULT_BYTES : configuredBytes < 0 ? Infinity : configuredBytes
+    this.#limitBytes =
+      configuredBytes === 0 ? QUOTA_DEFAULT_BYTES : configuredBytes < 0 ? Infinity : configuredBytes
     this.#size = size
   }
 

@@ -29,11 +29,18 @@ export async function initialMembers(config: ServerConfig): Promise<InitialMembe
   await verifyInitialCluster(config, cluster, resolveHost)
   const members = [...cluster].map(([name, urls]): Member => {
     const peerUrls = urls.map((url) => url.text)
-    return { id: bootstrapMemberId(peerUrls, config.initialClusterToken), peerUrls, isLearner: false, name, clientUrls: [] }
+    return {
+      id: bootstrapMemberId(peerUrls, config.initialClusterToken),
+      peerUrls,
+      isLearner: false,
+      name,
+      clientUrls: [],
+    }
   })
   members.sort((a, b) => (a.id < b.id ? -1 : 1))
   const ids = members.map((member) => member.id)
-  if (new Set(ids).size < ids.length) throw new ConfigError('two members of the initial cluster have the same id')
+  if (new Set(ids).size < ids.length)
+    throw new ConfigError('two members of the initial cluster have the same id')
   const self = members.find((member) => member.name === config.name)
   if (self === undefined) throw new ConfigError(`member ${config.name} is not in the initial cluster`)
   return { clusterId: clusterIdOf(ids), memberId: self.id, members }

@@ -1,11 +1,12 @@
 import { join } from 'node:path'
 import { etcdserverpb } from '@etcd-ts/api'
-import { type Backend, openLmdbBackend } from '@etcd-ts/backend'
+import type { Backend, LmdbBackendOptions } from '@etcd-ts/backend'
 import type { Clock, Disk, DirectoryLock } from '@etcd-ts/platform'
 import { type ConfState, type HardState, MemoryStorage, type Snapshot } from '@etcd-ts/raft'
-import { SnapshotStore, Wal } from '@etcd-ts/wal'
+import { SnapshotStore, Wal, type WalOptions } from '@etcd-ts/wal'
 import type { ServerConfig } from '../config/index.ts'
 import type { Logger } from '../log/index.ts'
+import type { Counters } from '../metrics/index.ts'
 import { Cluster } from '../membership/cluster.ts'
 import { hexId } from '../membership/ids.ts'
 import type { Member } from '../membership/member.ts'
@@ -36,6 +37,9 @@ export interface StoragePorts {
   readonly disk: Disk
   readonly clock: Clock
   readonly logger: Logger
+  readonly metrics: Counters
+  /** Opens the state's file, or makes it. @throws BackendError */
+  openBackend(options: LmdbBackendOptions): Backend
   /** The backend cannot write any more: the member must stop. */
   writeFailed(error: Error): void
 }
@@ -52,7 +56,12 @@ function counter(backend: Backend, name: string): number {
 export function pathsOf(config: ServerConfig): { member: string; wal: string; snap: string; db: string } {
   const member = join(config.dataDir, 'member')
   const snap = join(member, 'snap')
-  return { member, wal: config.walDir === '' ? join(member, 'wal') : config.walDir, snap, db: join(snap, 'db') }
+  return {
+    member,
+    wal: config.walDir === '' ? join(member, 'wal') : config.walDir,
+    snap,
+    db: join(snap, 'db'),
+  }
 }
 
 /**
@@ -60,10 +69,7 @@ export function pathsOf(config: ServerConfig): { member: string; wal: string; sn
  *
  * @throws DirectoryInUseError, WalError, BackendError, ConfigError: the folder cannot or may not be used
  */
-export async function openStorage(
-  config: ServerConfig,
-  ports: StoragePorts,
-): Promise<OpenStorage> {
+export async function openStorage(config: ServerConfig, ports: StoragePorts): Promise<OpenStorage> {
   const { disk } = ports
   const paths = pathsOf(config)
   disk.makeDirectory(paths.snap)
@@ -90,7 +96,7 @@ async function openLocked(
     throw new Error('this release runs clusters of one member: --initial-cluster names several')
   }
   const snapshots = new SnapshotStore(disk, paths.snap)
-  const backend = openLmdbBackend({
+  const backend = ports.openBackend({
     path: paths.db,
     clock,
     batchIntervalMs: config.backendBatchIntervalMs,
@@ -101,14 +107,23 @@ async function openLocked(
   const consistent = { index: counter(backend, 'consistent_index'), term: counter(backend, 'term') }
   const log = new MemoryStorage()
   try {
-    const opened = initial === undefined ? restore(paths, disk, snapshots, log) : create(paths, disk, initial)
+    const { walFsyncSeconds } = ports.metrics.disk
+    const walOptions: WalOptions = {
+      syncs: { clock, observe: (durationMs) => walFsyncSeconds.observe(durationMs / 1000) },
+    }
+    const opened =
+      initial === undefined
+        ? restore(paths, disk, snapshots, log, walOptions)
+        : create(paths, disk, initial, walOptions)
     if (consistent.index < opened.snapshotIndex) {
       throw new Error(
         `the backend (${paths.db}) ends at entry ${consistent.index}, before the snapshot at ${opened.snapshotIndex}: it is not the one that belongs to this log`,
       )
     }
     if (!hasLog && consistent.index > 0) {
-      throw new Error(`${paths.db} holds data, but there is no log in ${paths.wal}: one of the two was moved or removed`)
+      throw new Error(
+        `${paths.db} holds data, but there is no log in ${paths.wal}: one of the two was moved or removed`,
+      )
     }
     logger.info(hasLog ? 'restarting local member' : 'starting local member', {
       'cluster-id': hexId(opened.cluster.id),
@@ -144,19 +159,33 @@ interface OpenedLog {
 
 type Paths = ReturnType<typeof pathsOf>
 
-function create(paths: Paths, disk: Disk, initial: { memberId: bigint; clusterId: bigint }): OpenedLog {
+function create(
+  paths: Paths,
+  disk: Disk,
+  initial: { memberId: bigint; clusterId: bigint },
+  options: WalOptions,
+): OpenedLog {
   const metadata = etcdserverpb.Metadata.encode({ NodeID: initial.memberId, ClusterID: initial.clusterId })
-  const wal = Wal.create(disk, paths.wal, { metadata })
+  const wal = Wal.create(disk, paths.wal, { ...options, metadata })
   return { memberId: initial.memberId, cluster: new Cluster(initial.clusterId), wal, snapshotIndex: 0 }
 }
 
-function restore(paths: Paths, disk: Disk, snapshots: SnapshotStore, log: MemoryStorage): OpenedLog {
+function restore(
+  paths: Paths,
+  disk: Disk,
+  snapshots: SnapshotStore,
+  log: MemoryStorage,
+  options: WalOptions,
+): OpenedLog {
   const inLog = Wal.snapshotsIn(disk, paths.wal)
   const newest: Snapshot | undefined = snapshots.loadNewest((point) =>
     inLog.some((known) => known.index === point.index && known.term === point.term),
   )
   const from = newest?.metadata ?? { index: 0, term: 0 }
-  const { wal, metadata, hardState, entries } = Wal.open(disk, paths.wal, { index: from.index, term: from.term })
+  const { wal, metadata, hardState, entries } = Wal.open(disk, paths.wal, {
+    index: from.index,
+    term: from.term,
+  })
   const { NodeID: memberId, ClusterID: clusterId } = etcdserverpb.Metadata.decode(metadata)
   const cluster = new Cluster(clusterId)
   if (newest !== undefined) {
@@ -171,5 +200,7 @@ function restore(paths: Paths, disk: Disk, snapshots: SnapshotStore, log: Memory
 
 function checkHardState(state: HardState | undefined, first: number, last: number, wal: string): void {
   if (state === undefined || (state.commit >= first && state.commit <= last)) return
-  throw new Error(`the log in ${wal} covers entries ${first} to ${last}, but says that ${state.commit} are committed`)
+  throw new Error(
+    `the log in ${wal} covers entries ${first} to ${last}, but says that ${state.commit} are committed`,
+  )
 }

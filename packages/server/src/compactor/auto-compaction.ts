@@ -37,7 +37,10 @@ export async function runPeriodicCompaction(
     const nowMs = clock.monotonicMs()
     const oldest = samples[0] ?? 0
     if (ports.isLeader() && nowMs >= dueMs) {
-      logger.info('starting auto periodic compaction', { revision: oldest, 'compact-period': `${periodMs / 1000}s` })
+      logger.info('starting auto periodic compaction', {
+        revision: oldest,
+        'compact-period': `${periodMs / 1000}s`,
+      })
       if (await ports.compact(oldest)) {
         dueMs = nowMs + intervalMs
         logger.info('completed auto periodic compaction', { revision: oldest })

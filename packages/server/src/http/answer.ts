@@ -10,7 +10,11 @@ export function answerError(response: ServerResponse, status: number, text: stri
 }
 
 /** 405 with the methods that would do, unless the request's method is one of them. @returns whether it answered */
-export function refusesMethod(request: IncomingMessage, response: ServerResponse, allowed: readonly string[]): boolean {
+export function refusesMethod(
+  request: IncomingMessage,
+  response: ServerResponse,
+  allowed: readonly string[],
+): boolean {
   if (allowed.includes(request.method ?? '')) return false
   response.setHeader('Allow', allowed.join(','))
   answerError(response, 405, 'Method Not Allowed')

@@ -24,11 +24,19 @@ export interface VersionSource {
 }
 
 /** `GET /version`, the same on client and peer listeners. @returns false when the path is another one */
-export function handleVersion(source: VersionSource, request: IncomingMessage, response: ServerResponse): boolean {
+export function handleVersion(
+  source: VersionSource,
+  request: IncomingMessage,
+  response: ServerResponse,
+): boolean {
   if (targetOf(request).pathname !== '/version') return false
   if (refusesMethod(request, response, ['GET'])) return true
   const cluster = source.clusterVersion() ?? 'not_decided'
-  answer(response, 'application/json', JSON.stringify({ etcdserver: source.serverVersion, etcdcluster: cluster }))
+  answer(
+    response,
+    'application/json',
+    JSON.stringify({ etcdserver: source.serverVersion, etcdcluster: cluster }),
+  )
   return true
 }
 
@@ -81,14 +89,20 @@ function addCorsHeaders(parts: ClientHttpParts, request: IncomingMessage, respon
   response.setHeader('Access-Control-Allow-Headers', 'accept, content-type, authorization')
 }
 
-async function route(parts: ClientHttpParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function route(
+  parts: ClientHttpParts,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   if (parts.gateway?.(request, response)) return
   if (await handleHealth(parts.health, request, response)) return
   if (handleVersion(parts.version, request, response)) return
   if (await handleMetrics(parts.metrics, request, response)) return
   if (targetOf(request).pathname === '/debug/vars') {
     if (refusesMethod(request, response, ['GET'])) return
-    const lines = Object.entries(parts.debugVars()).map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`)
+    const lines = Object.entries(parts.debugVars()).map(
+      ([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`,
+    )
     answer(response, 'application/json; charset=utf-8', `{\n${lines.join(',\n')}\n}\n`)
     return
   }

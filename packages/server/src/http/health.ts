@@ -31,7 +31,11 @@ async function unhealthyReason(source: HealthSource, query: URLSearchParams): Pr
   }
 }
 
-async function answerHealth(source: HealthSource, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answerHealth(
+  source: HealthSource,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   if (refusesMethod(request, response, ['GET'])) return
   const reason = await unhealthyReason(source, targetOf(request).searchParams)
   if (reason === undefined) answer(response, TEXT, '{"health":"true","reason":""}')
@@ -87,7 +91,11 @@ async function answerProbe(
  * Answers `/health`, `/livez`, `/readyz` and their sub-paths.
  * @returns false when the path is another one
  */
-export async function handleHealth(source: HealthSource, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
+export async function handleHealth(
+  source: HealthSource,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<boolean> {
   const { pathname, searchParams } = targetOf(request)
   if (pathname === '/health') {
     await answerHealth(source, request, response)
@@ -96,7 +104,12 @@ export async function handleHealth(source: HealthSource, request: IncomingMessag
   for (const [probe, names] of Object.entries(probes)) {
     if (pathname === probe) {
       const excluded = searchParams.getAll('exclude')
-      await answerProbe(source, names.filter((name) => !excluded.includes(name)), request, response)
+      await answerProbe(
+        source,
+        names.filter((name) => !excluded.includes(name)),
+        request,
+        response,
+      )
       return true
     }
     if (pathname.startsWith(`${probe}/`)) {

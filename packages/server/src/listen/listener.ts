@@ -44,7 +44,9 @@ export class Listener {
       throw new Error(`TLS key/cert must be provided for client url ${url.text} with HTTPS scheme`)
     }
     const server =
-      isSecure(url) && tls !== undefined ? createTlsServer({ ...tls, ALPNProtocols: ['h2', 'http/1.1'] }) : createServer()
+      isSecure(url) && tls !== undefined
+        ? createTlsServer({ ...tls, ALPNProtocols: ['h2', 'http/1.1'] })
+        : createServer()
     const listener = new Listener(url, server)
     server.on(isSecure(url) ? 'secureConnection' : 'connection', (socket: Socket) => listener.#accept(socket))
     await new Promise<void>((resolve, reject) => {
@@ -58,7 +60,9 @@ export class Listener {
   /** `HOST:PORT` as bound, with the port that the system chose for port 0. */
   get address(): string {
     const address = this.#server.address()
-    return typeof address === 'object' && address !== null ? `${this.url.hostname}:${address.port}` : socketPath(this.url)
+    return typeof address === 'object' && address !== null
+      ? `${this.url.hostname}:${address.port}`
+      : socketPath(this.url)
   }
 
   /** Hands over the connections that wait and every later one. */

@@ -2,7 +2,8 @@ import { hexId } from './ids.ts'
 import type { Member, MemberAttributes } from './member.ts'
 
 /** Why a membership change that raft had committed does not take effect (L-3.2 in the log's rules). */
-export type RejectedChange = 'idRemoved' | 'idExists' | 'idNotFound' | 'peerUrlExists' | 'tooManyLearners' | 'notLearner'
+export type RejectedChange =
+  'idRemoved' | 'idExists' | 'idNotFound' | 'peerUrlExists' | 'tooManyLearners' | 'notLearner'
 
 /** A committed membership change, decoded. */
 export type MembershipChange =
@@ -64,7 +65,10 @@ export class Cluster {
       case 'add':
         if (this.#members.has(id)) return 'idExists'
         if (this.#usesAny(change.member.peerUrls, id)) return 'peerUrlExists'
-        if (change.member.isLearner && this.members().filter((member) => member.isLearner).length >= LEARNERS_MAX) {
+        if (
+          change.member.isLearner &&
+          this.members().filter((member) => member.isLearner).length >= LEARNERS_MAX
+        ) {
           return 'tooManyLearners'
         }
         return undefined

@@ -43,7 +43,10 @@ type Fields = Readonly<Record<string, JsonValue | undefined>>
 /** @throws JsonError */
 function fieldsOf(text: string): Fields {
   const value = parseJson(text)
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof JsonNumber)
+  return typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    !(value instanceof JsonNumber)
     ? (value as Fields)
     : {}
 }

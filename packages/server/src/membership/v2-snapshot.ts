@@ -11,7 +11,13 @@
 import { JsonNumber, type JsonValue, formatJson, parseJson } from '@etcd-ts/api'
 import type { Cluster } from './cluster.ts'
 import { hexId } from './ids.ts'
-import { type Member, attributesJson, parseAttributes, parseRaftAttributes, raftAttributesJson } from './member.ts'
+import {
+  type Member,
+  attributesJson,
+  parseAttributes,
+  parseRaftAttributes,
+  raftAttributesJson,
+} from './member.ts'
 
 const PERMANENT = '0001-01-01T00:00:00Z'
 
@@ -21,7 +27,8 @@ function nodeJson(path: string, tree: Tree): string {
   const head = `{"Path":${formatJson(path)},"CreatedIndex":0,"ModifiedIndex":0,"ExpireTime":"${PERMANENT}"`
   if ('value' in tree) return `${head},"Value":${formatJson(tree.value)},"Children":null}`
   const children = [...tree.children].map(
-    ([name, child]) => `${formatJson(name)}:${nodeJson(path === '/' ? `/${name}` : `${path}/${name}`, child)}`,
+    ([name, child]) =>
+      `${formatJson(name)}:${nodeJson(path === '/' ? `/${name}` : `${path}/${name}`, child)}`,
   )
   return `${head},"Value":"","Children":{${children.join(',')}}}`
 }
@@ -32,7 +39,8 @@ function directory(entries: readonly (readonly [string, Tree])[]): Tree {
 
 function memberTree(member: Member): Tree {
   const entries: [string, Tree][] = [['raftAttributes', { value: raftAttributesJson(member) }]]
-  if (member.name !== '' || member.clientUrls.length > 0) entries.push(['attributes', { value: attributesJson(member) }])
+  if (member.name !== '' || member.clientUrls.length > 0)
+    entries.push(['attributes', { value: attributesJson(member) }])
   return directory(entries)
 }
 
@@ -42,7 +50,8 @@ export function encodeV2Snapshot(cluster: Cluster): Uint8Array {
     ['members', directory(cluster.members().map((member) => [hexId(member.id), memberTree(member)]))],
   ]
   const removed = cluster.removedIds()
-  if (removed.length > 0) entries.push(['removed_members', directory(removed.map((id) => [hexId(id), { value: '' }]))])
+  if (removed.length > 0)
+    entries.push(['removed_members', directory(removed.map((id) => [hexId(id), { value: '' }]))])
   if (cluster.version !== undefined) entries.push(['version', { value: cluster.version }])
   const root = directory([
     ['0', directory(entries)],
@@ -54,7 +63,8 @@ export function encodeV2Snapshot(cluster: Cluster): Uint8Array {
 type Fields = Readonly<Record<string, JsonValue | undefined>>
 
 function fieldsOf(value: JsonValue | undefined): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof JsonNumber) return {}
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof JsonNumber)
+    return {}
   return value as Fields
 }
 

@@ -33,7 +33,6 @@ export function fillFromMember(metrics: Counters, sources: MetricSources): void 
   server.quotaBackendBytes = sources.quotaBytes
   mvcc.currentRevision = store.revision
   mvcc.compactRevision = store.compactedRevision
-  mvcc.keys = store.keyCount
   mvcc.dbBytes = backend.size()
   mvcc.dbBytesInUse = backend.sizeInUse()
   disk.walBytes = sources.walBytes()
@@ -52,7 +51,8 @@ export function fillFromGrpc(metrics: Counters, servers: readonly GrpcServer[]):
       sum.started += method.started
       sum.received += method.messagesReceived
       sum.sent += method.messagesSent
-      for (const [code, count] of method.handled.entries()) sum.handled[code] = (sum.handled[code] ?? 0) + count
+      for (const [code, count] of method.handled.entries())
+        sum.handled[code] = (sum.handled[code] ?? 0) + count
       sums.set(path, sum)
     }
   }

@@ -4,7 +4,11 @@ import { etcdserverpb } from '@etcd-ts/api'
 import { ProposalField, decodePutEntry, encodeProposal } from './entry-codec.ts'
 import { RequestIds } from './request-id.ts'
 
-const put = etcdserverpb.PutRequest.create({ key: Buffer.from('k1'), value: Buffer.from('v1'), lease: 7n })
+const put = etcdserverpb.PutRequest.create({
+  key: Uint8Array.from([107, 49]),
+  value: Uint8Array.from([118, 49]),
+  lease: 7n,
+})
 
 for (const memberId of [0x8e9e05c52164694dn, 0x1n, 0x10000n, 0xffffn]) {
   test(`a put entry of member ${memberId.toString(16)} is what the codec reads and writes`, () => {
@@ -14,7 +18,7 @@ for (const memberId of [0x8e9e05c52164694dn, 0x1n, 0x10000n, 0xffffn]) {
     const decoded = etcdserverpb.InternalRaftRequest.decode(bytes)
     assert.equal(decoded.header?.ID, ids.full(requestId))
     assert.deepEqual(decoded.put, put)
-    assert.deepEqual(Buffer.from(etcdserverpb.InternalRaftRequest.encode(decoded)), bytes)
+    assert.deepEqual(Buffer.from(etcdserverpb.InternalRaftRequest.encode(decoded)), Buffer.from(bytes))
     if (ids.prefix !== 0) assert.deepEqual(decodePutEntry(bytes, ids), { put, requestId })
   })
 }
@@ -27,9 +31,16 @@ test("another member's id is not taken for one of ours", () => {
 
 test('anything but a put with a plain header is left to the codec', () => {
   const ids = new RequestIds(0x1234n, 5)
-  const compaction = encodeProposal(ids, ids.next(), ProposalField.compaction, etcdserverpb.CompactionRequest, { revision: 3n })
+  const compaction = encodeProposal(
+    ids,
+    ids.next(),
+    ProposalField.compaction,
+    etcdserverpb.CompactionRequest,
+    { revision: 3n },
+  )
   assert.equal(decodePutEntry(compaction, ids), undefined)
   const withUser = etcdserverpb.InternalRaftRequest.encode({ put, header: { ID: 9n, username: 'root' } })
   assert.equal(decodePutEntry(withUser, ids), undefined)
-  for (let cut = 0; cut < compaction.length; cut++) assert.equal(decodePutEntry(compaction.subarray(0, cut), ids), undefined)
+  for (let cut = 0; cut < compaction.length; cut++)
+    assert.equal(decodePutEntry(compaction.subarray(0, cut), ids), undefined)
 })

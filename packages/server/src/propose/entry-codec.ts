@@ -92,7 +92,8 @@ export function decodePutEntry(bytes: Uint8Array, ids: RequestIds): PutEntry | u
   }
   const end = at + length
   const idAt = end + 4
-  if (bytes[end] !== HEADER_TAG_0 || bytes[end + 1] !== HEADER_TAG_1 || bytes[end + 3] !== 0x08) return undefined
+  if (bytes[end] !== HEADER_TAG_0 || bytes[end + 1] !== HEADER_TAG_1 || bytes[end + 3] !== 0x08)
+    return undefined
   if ((bytes[end + 2] ?? 0) !== bytes.length - end - 3) return undefined
   let suffix = 0
   let scale = 1

@@ -188,7 +188,8 @@ export class RaftLoop {
         }
       }
       const readState = ready.readStates.at(-1)
-      if (readState !== undefined) reads.confirm(requestIdOf(readState.requestCtx), readState.index, this.appliedIndex)
+      if (readState !== undefined)
+        reads.confirm(requestIdOf(readState.requestCtx), readState.index, this.appliedIndex)
       const outgoing: Message[] = []
       for (const message of ready.messages) {
         if (message.to === LOCAL_APPEND_THREAD) this.#append(message)
@@ -208,11 +209,15 @@ export class RaftLoop {
     const previousState = storage.initialState().hardState
     if (hasHardState) storage.setHardState(hardState)
     storage.append(message.entries)
-    const termOrVoteChanged = hasHardState && (hardState.term !== previousState.term || hardState.vote !== previousState.vote)
+    const termOrVoteChanged =
+      hasHardState && (hardState.term !== previousState.term || hardState.vote !== previousState.vote)
     if (message.entries.length === 0 && !termOrVoteChanged) {
       this.#hardStateUnsaved ||= hasHardState
     } else {
-      wal.append(hasHardState || this.#hardStateUnsaved ? storage.initialState().hardState : undefined, message.entries)
+      wal.append(
+        hasHardState || this.#hardStateUnsaved ? storage.initialState().hardState : undefined,
+        message.entries,
+      )
       this.#hardStateUnsaved = false
     }
     if (message.responses.length === 0) return

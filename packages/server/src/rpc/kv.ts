@@ -9,6 +9,7 @@ import {
   checkPut,
   checkRange,
   checkTxn,
+  isReadOnlyTxn,
 } from '@etcd-ts/mvcc'
 import { type CompactionResult } from '../apply/applier.ts'
 import { putCost, txnCost } from '../apply/quota.ts'
@@ -162,12 +163,6 @@ class ReadTxnCall extends ReadCall {
   }
 }
 
-/** Only ranges in both branches, none of them nested: such a txn never enters the log. */
-function isReadOnly(txn: etcdserverpb.TxnRequest): boolean {
-  const isRange = ({ request }: etcdserverpb.RequestOp): boolean => request?.case === 'requestRange'
-  return txn.success.every(isRange) && txn.failure.every(isRange)
-}
-
 function isSerializable(txn: etcdserverpb.TxnRequest): boolean {
   const isLocal = ({ request }: etcdserverpb.RequestOp): boolean =>
     request?.case === 'requestRange' && request.value.serializable
@@ -201,13 +196,19 @@ export function kvService(ports: KvPorts): [path: string, method: Method][] {
   const deleteRange = unary((call, bytes) => {
     const request = etcdserverpb.DeleteRangeRequest.decode(bytes)
     checkDeleteRange(request)
-    ports.propose(ProposalField.deleteRange, etcdserverpb.DeleteRangeRequest, request, new DeleteRangeCall(call, ports))
+    ports.propose(
+      ProposalField.deleteRange,
+      etcdserverpb.DeleteRangeRequest,
+      request,
+      new DeleteRangeCall(call, ports),
+    )
   })
 
   const txn = unary((call, bytes) => {
     const request = etcdserverpb.TxnRequest.decode(bytes)
     checkTxn(request, ports.txnOpsMax)
-    if (!isReadOnly(request)) {
+    if (!isReadOnlyTxn(request)) {
+      store.checkTxnRevisions(request)
       ports.reserve(txnCost(request))
       ports.propose(ProposalField.txn, etcdserverpb.TxnRequest, request, new TxnCall(call, ports))
       return

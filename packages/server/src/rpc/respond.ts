@@ -26,7 +26,11 @@ export function unary(handle: (call: UnaryCall, request: Uint8Array) => void): M
 
 /** A unary method that is called rarely: decoded request in, response message out, errors as thrown. */
 export function unaryAsync<Request, RequestInit, Response, ResponseInit>(
-  method: { readonly path: string; readonly request: Codec<Request, RequestInit>; readonly response: Codec<Response, ResponseInit> },
+  method: {
+    readonly path: string
+    readonly request: Codec<Request, RequestInit>
+    readonly response: Codec<Response, ResponseInit>
+  },
   handle: (request: Request, call: UnaryCall) => Promise<ResponseInit> | ResponseInit,
 ): [path: string, method: Method] {
   const run = async (call: UnaryCall, request: Request): Promise<void> => {

@@ -75,7 +75,9 @@ export class ResponseWriter {
 
   put(result: PutResult, term: number): void {
     const prev = result.prevKv
-    this.#begin(this.#headerFieldSize(result.revision, term) + (prev === undefined ? 0 : fieldSize(prev.length)))
+    this.#begin(
+      this.#headerFieldSize(result.revision, term) + (prev === undefined ? 0 : fieldSize(prev.length)),
+    )
     this.#writeHeader(result.revision, term)
     if (prev !== undefined) this.#writeBytes(TAG_2_BYTES, prev)
     this.length = this.#at

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ReadIndex } from './read-index.ts'
+
+class Read {
+  readonly deadlineMs: number
+  outcome = 'waiting'
+
+  constructor(deadlineMs = 7000) {
+    this.deadlineMs = deadlineMs
+  }
+
+  ready(): void {
+    this.outcome = 'ready'
+  }
+
+  failed(error: unknown): void {
+    this.outcome = (error as Error).message
+  }
+}
+
+function counted(): ReadIndex {
+  let id = 0
+  return new ReadIndex(() => ++id)
+}
+
+test('all reads that wait share one round, and those that come later wait for the next', () => {
+  const reads = counted()
+  const [first, second, late] = [new Read(), new Read(), new Read()]
+  reads.add(first)
+  reads.add(second)
+  assert.equal(reads.startRound(0), 1)
+  reads.add(late)
+  assert.equal(reads.startRound(1), undefined)
+  reads.confirm(1, 5, 5)
+  assert.deepEqual([first.outcome, second.outcome, late.outcome], ['ready', 'ready', 'waiting'])
+  assert.equal(reads.startRound(2), 2)
+})
+
+test('a confirmed read waits until its index is applied', () => {
+  const reads = counted()
+  const read = new Read()
+  reads.add(read)
+  reads.startRound(0)
+  reads.confirm(1, 5, 4)
+  assert.equal(read.outcome, 'waiting')
+  reads.applied(5)
+  assert.equal(read.outcome, 'ready')
+})
+
+test('a round that gets no answer is asked again under another id, and the first answer is not taken', () => {
+  const reads = counted()
+  const read = new Read()
+  reads.add(read)
+  assert.equal(reads.startRound(0), 1)
+  assert.equal(reads.startRound(499), undefined)
+  assert.equal(reads.startRound(500), 2)
+  reads.confirm(1, 3, 3)
+  assert.equal(read.outcome, 'waiting')
+  reads.confirm(2, 3, 3)
+  assert.equal(read.outcome, 'ready')
+})
+
+test('reads fail when their time is up, wherever they wait', () => {
+  const reads = counted()
+  const [confirmed, asked, queued, patient] = [new Read(10), new Read(10), new Read(10), new Read(20)]
+  reads.add(confirmed)
+  reads.startRound(0)
+  reads.confirm(1, 9, 1)
+  reads.add(asked)
+  reads.add(patient)
+  reads.startRound(1)
+  reads.add(queued)
+  reads.expire(10)
+  for (const read of [confirmed, asked, queued]) assert.equal(read.outcome, 'etcdserver: request timed out')
+  assert.equal(patient.outcome, 'waiting')
+})
+
+test('a change of leader fails what was asked of the old one', () => {
+  const reads = counted()
+  const [asked, queued] = [new Read(), new Read()]
+  reads.add(asked)
+  reads.startRound(0)
+  reads.add(queued)
+  reads.leaderChanged()
+  assert.deepEqual([asked.outcome, queued.outcome], ['etcdserver: leader changed', 'waiting'])
+})
