@@ -11,7 +11,7 @@ export const SCHEDULED = Buffer.from('scheduledCompactRev')
 export const FINISHED = Buffer.from('finishedCompactRev')
 
 const KEYS_PER_SLICE = 10_000
-const LEAVES_PER_SLICE = 1000
+const PAGES_PER_SLICE = 10
 
 export interface CompactionOptions {
   readonly clock: Clock
@@ -94,8 +94,8 @@ async function compactIndex({ index }: Rows, revision: number, clock: Clock): Pr
     id = index.compact(id, KEYS_PER_SLICE, revision)
     await yieldTurn(clock)
   }
-  for (let place = index.tidy(0, LEAVES_PER_SLICE); place !== 0;) {
+  for (let place = index.tidy(0, PAGES_PER_SLICE); place !== 0;) {
     await yieldTurn(clock)
-    place = index.tidy(place, LEAVES_PER_SLICE)
+    place = index.tidy(place, PAGES_PER_SLICE)
   }
 }

@@ -17,7 +17,7 @@ const UNHASHED_META = new Set(['consistent_index', 'term'])
 
 /** Which rows below the compaction revision a hash covers. */
 export interface KeepRule {
-  /** Nothing is kept; then all rows that are still there are hashed. */
+  /** Nothing is kept; then the hash covers what the compaction left, whether it can be read or not. */
   readonly isEmpty: boolean
   keeps(id: number, main: number, sub: number): boolean
 }
@@ -66,7 +66,7 @@ export class HistoryHash {
     if (main <= this.#compacted) {
       const isTombstone = isTombstoneKey(key)
       if (isTombstone && main === this.#compacted) return
-      if (!this.#kept.isEmpty && !this.#isKept(main, isTombstone, key, value)) return
+      if (!this.#isKept(main, isTombstone, key, value)) return
     }
     this.#crc = crc32c(value, 0, value.length, crc32c(key, 0, key.length, this.#crc))
   }
@@ -75,8 +75,10 @@ export class HistoryHash {
     const reader = this.#reader
     reader.readKey(value)
     const id = this.#index.find(value, reader.keyAt, reader.keyLength)
-    const sub = isTombstone ? readSub(key) + TOMBSTONE_BIT : readSub(key)
-    return id !== 0 && this.#kept.keeps(id, main, sub)
+    if (id === 0) return false
+    // With nothing to keep etcd takes every row that is there: those that the compaction has left, once it is done.
+    if (this.#kept.isEmpty) return this.#index.survives(id, main, readSub(key), this.#compacted)
+    return this.#kept.keeps(id, main, isTombstone ? readSub(key) + TOMBSTONE_BIT : readSub(key))
   }
 
   get value(): number {

@@ -3,8 +3,10 @@ import { KeyOrder } from './key-order.ts'
 import { CREATED, HISTORY, KEY, KeyTable, LEAF, MAIN, ROW, SUB, VERSION } from './key-table.ts'
 import { RevisionHistory, TOMBSTONE_BIT } from './revision-history.ts'
 
-/** What `RangeRequest.range_end` means when it is one zero byte: no upper end. */
-const NO_END = 0
+/** Whether a `range_end` is the one zero byte that stands for no upper end. */
+export function isOpenEnd(to: Uint8Array): boolean {
+  return to.length === 1 && to[0] === 0
+}
 
 /**
  * Which revisions each key has, in memory: everything about a key but its values.
@@ -136,21 +138,23 @@ export class KeyIndex {
     this.ids = ids
     this.mains = mains
     this.subs = subs
-    if (to.length === 1 && to[0] === NO_END) order.seekEnd()
+    if (!isOpenEnd(to) && Buffer.compare(from, to) >= 0) return 0
+    if (isOpenEnd(to)) order.seekEnd()
     else order.seek(to, 0, to.length)
     const endLeaf = order.leaf
     const endSlot = order.slot
     order.seek(from, 0, from.length)
-    let slot = order.slot
     let count = 0
-    for (let leaf = order.leaf; leaf < endLeaf || (leaf === endLeaf && slot < endSlot); leaf++) {
-      const end = leaf === endLeaf ? endSlot : order.countAt(leaf)
-      if (ids.length >= limit && slot === 0 && leaf < endLeaf && order.newestAt(leaf) <= atMain) {
-        count += order.liveAt(leaf)
+    for (; order.leaf >= 0; order.next()) {
+      const { leaf } = order
+      const isEnd = leaf === endLeaf
+      if (!isEnd && order.slot === 0 && ids.length >= limit && order.newest(leaf) <= atMain) {
+        count += order.live(leaf)
         continue
       }
-      for (; slot < end; slot++) {
-        const id = order.idAt(leaf, slot)
+      const end = isEnd ? endSlot : order.count(leaf)
+      for (let { slot } = order; slot < end; slot++) {
+        const id = order.id(leaf, slot)
         if (!this.findLiveAt(id, atMain)) continue
         count++
         if (ids.length >= limit) continue
@@ -158,9 +162,19 @@ export class KeyIndex {
         mains.push(this.main)
         subs.push(this.sub)
       }
-      slot = 0
+      if (isEnd) break
     }
     return count
+  }
+
+  /** As `collect`, for a single key. */
+  collectKey(key: Uint8Array, atMain: number): number {
+    const id = this.find(key)
+    const isFound = id !== 0 && this.findLiveAt(id, atMain)
+    this.ids = isFound ? [id] : []
+    this.mains = isFound ? [this.main] : []
+    this.subs = isFound ? [this.sub] : []
+    return this.ids.length
   }
 
   /** Whether any key can be read at `atMain`, or was deleted by that very revision (`orDeleted`). */
@@ -184,7 +198,7 @@ export class KeyIndex {
    * one revision both deleted and wrote again, HashKV sees nothing.
    */
   isVisible(id: number, main: number, sub: number, atMain: number): boolean {
-    if (!this.findAt(id, atMain) || this.main !== main || this.sub !== sub) return false
+    if (!this.findLiveAt(id, atMain) || this.main !== main || this.sub !== sub) return false
     return main < atMain || !this.#history.hasTombstoneAt(this.table.word(id, HISTORY), main)
   }
 
@@ -211,14 +225,24 @@ export class KeyIndex {
           continue
         }
       }
-      table.moveIfSparse(id)
+      this.#moveIfSparse(id)
     }
     return id < table.idEnd ? id : 0
   }
 
-  /** Joins leaves that removals left small, `leavesMax` at a time. @returns the place to go on from, or 0 */
-  tidy(place: number, leavesMax: number): number {
-    for (let i = 0; i < leavesMax && place < this.#order.leaves; i++) place = this.#order.mergeAt(place)
-    return place < this.#order.leaves ? place : 0
+  /** Takes the bytes of a key out of memory that is mostly empty, so that it can be given back. */
+  #moveIfSparse(id: number): void {
+    const moved = this.table.copyIfSparse(id)
+    if (moved === 0) return
+    this.#order.moved(id, moved)
+    this.table.bytes.remove(this.table.word(id, KEY))
+    this.table.setWord(id, KEY, moved)
+  }
+
+  /** Joins leaves that removals left small, `pages` of them at a time. @returns the place to go on from, or 0 */
+  tidy(place: number, pages: number): number {
+    do place = this.#order.tidy(place)
+    while (place !== 0 && --pages > 0)
+    return place
   }
 }

@@ -182,13 +182,11 @@ export class KeyTable {
     slots[hole] = 0
   }
 
-  /** Moves the bytes of a key out of a chunk that is mostly empty. */
-  moveIfSparse(id: number): void {
+  /** Gives the bytes of a key a new place, if the chunk that they are in is mostly empty. @returns its number, or 0 */
+  copyIfSparse(id: number): number {
     const key = this.word(id, KEY)
-    if (!this.bytes.isSparse(key)) return
-    const moved = this.bytes.add(this.bytes.bufferOf(key), this.bytes.offsetOf(key), this.bytes.lengthOf(key))
-    this.bytes.remove(key)
-    this.setWord(id, KEY, moved)
+    if (!this.bytes.isSparse(key)) return 0
+    return this.bytes.add(this.bytes.bufferOf(key), this.bytes.offsetOf(key), this.bytes.lengthOf(key))
   }
 }
 

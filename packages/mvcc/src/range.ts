@@ -52,9 +52,15 @@ export function readRange(
     return result(current, 1, false, [keysOnly ? withoutValue(row) : row])
   }
   const limit = request.limit > 0n ? toBound(request.limit) : Infinity
-  if (request.countOnly) return result(current, index.collect(key, rangeEnd, main, 0), false, NONE)
+  if (request.countOnly) {
+    const count = rangeEnd.length === 0 ? index.collectKey(key, main) : index.collect(key, rangeEnd, main, 0)
+    return result(current, count, false, NONE)
+  }
   const isPlain = isInKeyOrder(request) && !hasFilter(request)
-  const count = index.collect(key, rangeEnd, main, isPlain ? limit : readsAtMost(request, limit))
+  const count =
+    rangeEnd.length === 0
+      ? index.collectKey(key, main)
+      : index.collect(key, rangeEnd, main, isPlain ? limit : readsAtMost(request, limit))
   const found = isPlain ? new Found(rows) : sifted(request, rows)
   const kvs = found.take(Math.min(limit, found.length), keysOnly)
   return result(current, count, isPlain ? count > limit : found.length > limit, kvs)

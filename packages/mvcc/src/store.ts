@@ -156,7 +156,12 @@ export class MvccStore {
     return result
   }
 
-  /** What a member asks before it proposes a txn. @throws ApiError `futureRevision`, `compacted` */
+  /**
+   * What a member asks before it proposes a txn that names revisions. Its store must be as new as the newest that its
+   * client may have heard of (a read index tells), or it refuses revisions that others have.
+   *
+   * @throws ApiError `futureRevision`, `compacted`
+   */
   checkTxnRevisions(request: etcdserverpb.TxnRequest): void {
     checkTxnRevisions(request, this.#view())
   }
@@ -224,8 +229,9 @@ export class MvccStore {
    * @throws ApiError `futureRevision`, `compacted` (as a rejection)
    */
   async hashKv(revision: bigint): Promise<HashKvResult> {
+    // A compaction can be at revision 0 too, but here that stands for the newest one.
     const remembered = this.#hashes.find((hash) => BigInt(hash.revision) === revision)
-    if (remembered !== undefined) return remembered
+    if (remembered !== undefined && revision !== 0n) return remembered
     return this.#turns.run(() => this.#hashHistory(revision))
   }
 

@@ -1,4 +1,5 @@
 import { ApiError, etcdserverpb } from '@etcd-ts/api'
+import { isOpenEnd } from './key-index.ts'
 import { KeyValueReader } from './key-value.ts'
 import type { LeaseIndex } from './lease-index.ts'
 import { readRange, toBound } from './range.ts'
@@ -143,6 +144,28 @@ function checkPut({ key, lease, ignoreValue, ignoreLease }: etcdserverpb.PutRequ
 }
 
 /** @param depth ranges in fewer txns than this are not checked */
+/**
+ * Refuses a put that builds on what is stored under its key, when an operation before it deletes just that. Only a
+ * deletion without an upper end can: `checkTxn` takes its end literally, as etcd does, and does not see that it meets
+ * the put. Such an entry brings etcd down.
+ */
+function checkKept({ operations, nested }: Path, deletions: etcdserverpb.DeleteRangeRequest[]): void {
+  let next = 0
+  for (const { request } of operations) {
+    if (request?.case === 'requestTxn') checkKept(nested[next++]!, deletions)
+    else if (request?.case === 'requestDeleteRange') deletions.push(request.value)
+    else if (request?.case === 'requestPut' && (request.value.ignoreValue || request.value.ignoreLease)) {
+      for (const deletion of deletions)
+        if (covers(deletion, request.value.key)) throw new ApiError('keyNotFound')
+    }
+  }
+}
+
+function covers({ key: from, rangeEnd: to }: etcdserverpb.DeleteRangeRequest, key: Uint8Array): boolean {
+  if (to.length === 0) return Buffer.compare(from, key) === 0
+  return Buffer.compare(from, key) <= 0 && (isOpenEnd(to) || Buffer.compare(key, to) < 0)
+}
+
 function checkRanges({ operations, nested }: Path, view: TxnView, depth: number): void {
   let next = 0
   for (const { request } of operations) {
@@ -166,12 +189,20 @@ function rangeError(
 
 /**
  * Checks the revisions of all ranges that `request` would read if it ran now. A member does this before it proposes
- * the txn, because in the log it comes too late for those at the top level: see `writeTxn`.
+ * the txn, because in the log it comes too late for those at the top level: see `writeTxn`. A txn that would fail
+ * before its ranges are looked at is let pass, so that it fails where the others do.
  *
  * @throws ApiError `futureRevision`, `compacted`
  */
 export function checkTxnRevisions(request: etcdserverpb.TxnRequest, view: TxnView): void {
-  checkRanges(choosePath(request, view), view, 0)
+  const path = choosePath(request, view)
+  try {
+    checkPuts(path, view)
+  } catch (error) {
+    if (error instanceof ApiError) return
+    throw error
+  }
+  checkRanges(path, view, 0)
 }
 
 /** Runs a txn that only reads. @throws ApiError `futureRevision`, `compacted` */
@@ -207,6 +238,7 @@ export function writeTxn(request: etcdserverpb.TxnRequest, txn: WriteTxn, view: 
   const path = choosePath(request, view)
   checkPuts(path, view)
   checkRanges(path, view, 1)
+  checkKept(path, [])
   let failed: ApiError | undefined
   const run = ({ succeeded, operations, nested }: Path, isTop: boolean): TxnResult => {
     const responses: OperationResult[] = []
