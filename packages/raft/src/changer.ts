@@ -6,7 +6,7 @@ import { type ConfChangeSingle, ConfChangeType } from './conf-change.ts'
 import type { ConfState } from './messages.ts'
 import type { Progress } from './progress.ts'
 import { type Voters, isVoter, sortedIds, withId, withoutId } from './quorum.ts'
-import { type Config, type ProgressMap, type Tracker, emptyConfig, isJoint } from './tracker.ts'
+import { type Config, type ProgressMap, type Tracker, isJoint } from './tracker.ts'
 
 /** The change is not allowed from the configuration that it met. */
 export class ConfChangeError extends Error {
@@ -229,6 +229,3 @@ function checkInvariants(config: Config, progress: ProgressMap): void {
   if (learnersNext.length > 0) throw new ConfChangeError('cfg.LearnersNext must be nil when not joint')
   if (config.autoLeave) throw new ConfChangeError('AutoLeave must be false when not joint')
 }
-
-/** A configuration nobody belongs to: that of a member which has yet to hear from a leader. */
-export const emptyMembership: Membership = { config: emptyConfig, progress: new Map<bigint, Progress>() }

@@ -5,12 +5,12 @@ import { type JointVoters, type Voters, compareIds } from './quorum.ts'
 import type { Config, ProgressMap } from './tracker.ts'
 
 /** `(1 2 3)` */
-export function describeVoters(voters: Voters): string {
+function describeVoters(voters: Voters): string {
   return `(${voters.join(' ')})`
 }
 
 /** `(1 2 3)&&(1 2)` */
-export function describeJointVoters({ incoming, outgoing }: JointVoters): string {
+function describeJointVoters({ incoming, outgoing }: JointVoters): string {
   return describeVoters(incoming) + (outgoing.length === 0 ? '' : `&&${describeVoters(outgoing)}`)
 }
 

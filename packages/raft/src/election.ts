@@ -73,15 +73,15 @@ export function stepCandidate(
       raft.logger.info?.(`${raft.name} no leader at term ${raft.term}; dropping proposal`)
       return 'proposalDropped'
     case MessageType.MsgApp:
-      raft.becomeFollower(message.term, message.from)
+      raft.becomeFollower(raft.term, message.from)
       handleAppend(raft, message)
       return undefined
     case MessageType.MsgHeartbeat:
-      raft.becomeFollower(message.term, message.from)
+      raft.becomeFollower(raft.term, message.from)
       handleHeartbeat(raft, message)
       return undefined
     case MessageType.MsgSnap:
-      raft.becomeFollower(message.term, message.from)
+      raft.becomeFollower(raft.term, message.from)
       handleSnapshot(raft, message)
       return undefined
     case MessageType.MsgVoteResp:

@@ -187,6 +187,30 @@ export function isResponseType(type: MessageType): boolean {
   }
 }
 
+/** Types that are of no term, or of whichever the receiver is in: what is forwarded, and committed state. */
+export function isOfNoTerm(type: MessageType): boolean {
+  switch (type) {
+    case MessageType.MsgProp:
+    case MessageType.MsgReadIndex:
+    case MessageType.MsgTransferLeader:
+    case MessageType.MsgForgetLeader:
+    case MessageType.MsgSnap:
+      return true
+    default:
+      return false
+  }
+}
+
+/** Requests for a vote. */
+export function isElectionType(type: MessageType): boolean {
+  return type === MessageType.MsgVote || type === MessageType.MsgPreVote
+}
+
+/** Types that only a leader sends, to those who follow it. */
+export function isLeaderType(type: MessageType): boolean {
+  return type === MessageType.MsgApp || type === MessageType.MsgHeartbeat || type === MessageType.MsgSnap
+}
+
 export function isLocalTarget(id: bigint): boolean {
   return id === LOCAL_APPEND_THREAD || id === LOCAL_APPLY_THREAD
 }

@@ -17,10 +17,13 @@ import {
   MessageType,
   NONE,
   type Snapshot,
+  isElectionType,
+  isLeaderType,
   newEntry,
   newMessage,
 } from './messages.ts'
 import type { Settings } from './raft-config.ts'
+import { votersOfBoth } from './quorum.ts'
 import { RaftLog } from './raft-log.ts'
 import type { ReadState } from './read-only.ts'
 import type { Refusal } from './refusal.ts'
@@ -73,7 +76,7 @@ export class Raft {
     if (settings.applied > 0) this.log.appliedTo(settings.applied, 0)
     this.becomeFollower(this.term, NONE)
     logger.info?.(
-      `newRaft ${this.name} [peers: [${this.tracker.config.voters.incoming.map(hex).join(',')}], term: ${this.term}, commit: ${this.log.committed}, applied: ${this.log.applied}, lastindex: ${this.log.lastIndex}, lastterm: ${this.log.lastTerm}]`,
+      `newRaft ${this.name} [peers: [${votersOfBoth(this.tracker.config.voters).map(hex).join(',')}], term: ${this.term}, commit: ${this.log.committed}, applied: ${this.log.applied}, lastindex: ${this.log.lastIndex}, lastterm: ${this.log.lastTerm}]`,
     )
   }
 
@@ -268,7 +271,7 @@ export class Raft {
   /** @returns false if the message is to be ignored */
   #meetHigherTerm(message: Message): boolean {
     const { type, from, term } = message
-    if (type === MessageType.MsgVote || type === MessageType.MsgPreVote) {
+    if (isElectionType(type)) {
       const { checkQuorum, electionTicks } = this.settings
       const hasLease = checkQuorum && this.lead !== NONE && this.electionElapsed < electionTicks
       if (hasLease && !isTransferContext(message.context)) {
@@ -287,9 +290,7 @@ export class Raft {
     this.logger.info?.(
       `${this.name} [term: ${this.term}] received a ${messageTypeName(type)} message with higher term from ${hex(from)} [term: ${term}]`,
     )
-    const isFromLeader =
-      type === MessageType.MsgApp || type === MessageType.MsgHeartbeat || type === MessageType.MsgSnap
-    this.becomeFollower(term, isFromLeader ? from : NONE)
+    this.becomeFollower(term, isLeaderType(type) ? from : NONE)
     return true
   }
 

@@ -13,8 +13,11 @@ import {
   MessageType,
   NONE,
   type Snapshot,
+  isElectionType,
+  isLeaderType,
   isLocalTarget,
   isLocalType,
+  isOfNoTerm,
   isResponseType,
   newEntry,
   newMessage,
@@ -39,7 +42,8 @@ export interface Peer {
  * below, and nothing they do leaves this object except through `ready`. The driver calls `ready` while
  * `hasReady`, does what it says (see `Ready`), and feeds back what came of it.
  *
- * @see docs/decisions and "In Search of an Understandable Consensus Algorithm" for the protocol
+ * @see "In Search of an Understandable Consensus Algorithm" (the sections that comments cite) and Ongaro's
+ *   dissertation, "Consensus: Bridging Theory and Practice"
  */
 export class RawNode {
   /** The state machine itself, for tests and tools. */
@@ -106,6 +110,9 @@ export class RawNode {
    * Puts a committed membership change in force; to be called for each one, in order, as part of applying. One
    * that the driver will not have is applied with `nodeId` 0n.
    *
+   * A snapshot brings its configuration with it, at the moment when its message is taken in: with asynchronous
+   * storage writes a driver has to apply what it has been given before it hands over a MsgSnap.
+   *
    * @returns the configuration that a snapshot taken now belongs to
    * @throws ConfChangeError
    */
@@ -118,10 +125,14 @@ export class RawNode {
    * then on. The driver has to make sure that peers do not pose as local targets in `from`.
    */
   step(message: Message): Refusal | undefined {
-    const isFromStorage = isLocalTarget(message.from)
-    if (!isFromStorage) {
-      if (isLocalType(message.type)) return 'localMessage'
-      if (isResponseType(message.type) && !this.raft.tracker.progress.has(message.from)) return 'peerNotFound'
+    const { from, term, type } = message
+    if (!isLocalTarget(from)) {
+      if (isLocalType(type)) return 'localMessage'
+      if (isResponseType(type) && !this.raft.tracker.progress.has(from)) return 'peerNotFound'
+      if (term === 0 && !isOfNoTerm(type)) return 'localMessage'
+      // Nobody leads itself, or asks itself for a vote, by message.
+      const isRequest = isLeaderType(type) || isElectionType(type)
+      if (isRequest && (from === NONE || from === this.raft.id)) return 'localMessage'
     }
     return this.raft.step(message)
   }

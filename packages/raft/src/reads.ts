@@ -8,13 +8,12 @@ import type { Leader } from './role.ts'
 export function handleReadIndex(raft: Raft, role: Leader, request: Message): void {
   if (request.entries[0]?.data === undefined) {
     raft.logger.error?.(`${raft.name} ignored a MsgReadIndex without context`)
-  } else if (raft.tracker.isOnlyVoter(raft.id)) {
-    // Nobody else can have been elected.
-    answer(raft, request, raft.log.committed)
-  } else if (!hasCommittedInTerm(raft)) {
-    role.earlyReads.push(request)
-  } else {
+  } else if (hasCommittedInTerm(raft)) {
     confirm(raft, role, request)
+  } else {
+    // Entries of earlier terms may have been committed, and answered for, without this leader knowing; even
+    // the only voter may have lost its commit index in a crash.
+    role.earlyReads.push(request)
   }
 }
 
@@ -28,12 +27,12 @@ export function releaseEarlyReads(raft: Raft, role: Leader): void {
 
 function confirm(raft: Raft, role: Leader, request: Message): void {
   const { committed } = raft.log
-  if (raft.settings.readOnlyOption === 'leaseBased') {
+  // If this is the only voter, nobody else can have been elected.
+  if (raft.settings.readOnlyOption === 'leaseBased' || raft.tracker.isOnlyVoter(raft.id)) {
     answer(raft, request, committed)
     return
   }
-  role.reads.add(request, committed, raft.id)
-  broadcastHeartbeat(raft, request.entries[0]?.data)
+  broadcastHeartbeat(raft, role.reads.add(request, committed, raft.id))
 }
 
 export function handleHeartbeatResponse(
@@ -49,7 +48,7 @@ export function handleHeartbeatResponse(
     maybeSendAppend(raft, message.from, true)
   }
   const { context, from } = message
-  if (raft.settings.readOnlyOption !== 'safe' || context === undefined || context.length === 0) return
+  if (raft.settings.readOnlyOption !== 'safe' || context === undefined) return
   const acks = role.reads.acknowledge(from, context)
   if (acks === undefined || raft.tracker.tally(acks) !== 'won') return
   for (const { request, index } of role.reads.take(context)) answer(raft, request, index)

@@ -107,12 +107,16 @@ export function hasCommittedInTerm(raft: Raft): boolean {
 }
 
 export function handleAppendResponse(raft: Raft, role: Leader, progress: Progress, message: Message): void {
+  const { from, index, reject } = message
+  if (index > raft.log.lastIndex || (reject && from === raft.id)) {
+    raft.logger.error?.(`${raft.name} ignored a MsgAppResp about what it never sent from ${hex(from)}`)
+    return
+  }
   progress.recentActive = true
-  if (message.reject) {
+  if (reject) {
     handleAppendRefusal(raft, progress, message)
     return
   }
-  const { from, index } = message
   // The answer to a probe that finds nothing missing is not news, but ends the probing.
   const isUseful = progress.maybeUpdate(index) || (progress.match === index && progress.state === 'probe')
   if (!isUseful) return

@@ -26,7 +26,7 @@ export interface Config {
   readonly autoLeave: boolean
 }
 
-export const emptyConfig: Config = {
+const emptyConfig: Config = {
   voters: { incoming: [], outgoing: [] },
   learners: [],
   learnersNext: [],

@@ -1,6 +1,6 @@
 import type { Logger } from '../logger.ts'
 
-export const levelNames = ['DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL', 'NONE'] as const
+const levelNames = ['DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL', 'NONE'] as const
 const NONE_LEVEL = levelNames.length - 1
 
 /** What a case prints: its own lines, and the log lines of the nodes from a level on. At `NONE` it is silent. */

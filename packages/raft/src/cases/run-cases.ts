@@ -32,9 +32,13 @@ export interface CaseFileResult {
   readonly failures: readonly CaseFailure[]
 }
 
-/** Runs the cases of one file in order. Stops at one that breaks down: what follows depends on it. */
 export function runCaseFile(path: string): CaseFileResult {
   const cases = parseCases(readFileSync(path, 'utf8'))
+  return { count: cases.length, failures: runCases(cases) }
+}
+
+/** Runs the cases of one file in order. Stops at one that breaks down: what follows depends on it. */
+export function runCases(cases: readonly Case[]): CaseFailure[] {
   const runCase = runnerFor(cases)
   const failures: CaseFailure[] = []
   for (const one of cases) {
@@ -49,7 +53,7 @@ export function runCaseFile(path: string): CaseFileResult {
       break
     }
   }
-  return { count: cases.length, failures }
+  return failures
 }
 
 /** The commands of a file say which of the three kinds it is; each file has a state of its own. */
