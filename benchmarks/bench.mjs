@@ -30,7 +30,7 @@ const { values: options } = parseArgs({
 const rounds = Number(options.rounds)
 const seconds = Number(options.seconds)
 
-setup()
+await setup()
 const { etcdserverpb } = await import('@etcd-ts/api')
 const { GrpcClient } = await import('@etcd-ts/grpc')
 const { connect } = await import('node:net')

@@ -45,7 +45,7 @@ function clean() {
  * Installs and builds what is missing.
  * @param options `clean`: build from nothing, as CI does
  */
-export function setup(options = {}) {
+export async function setup(options = {}) {
   const major = Number(process.versions.node.split('.')[0])
   if (major < 20) {
     process.stderr.write(`etcd-ts needs Node 20 or later; this is ${process.version}\n`)
@@ -56,7 +56,30 @@ export function setup(options = {}) {
   }
   if (options.clean) clean()
   run('Building ...', process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'])
+  await bundleCommandLine()
+}
+
+/**
+ * Puts etcdctl into a few files. It is started for every call of a script, and loading its hundred modules one by
+ * one takes a third of the time that a call may take (docs/decisions/0005-etcdctl-bundle.md).
+ */
+async function bundleCommandLine() {
+  const { build } = await import('esbuild')
+  const outdir = join(root, 'packages', 'ctl', 'dist', 'bundle')
+  rmSync(outdir, { recursive: true, force: true })
+  await build({
+    entryPoints: { etcdctl: join(root, 'packages', 'ctl', 'dist', 'main.js') },
+    outdir,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    logLevel: 'error',
+  })
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
-  setup({ clean: process.argv.includes('--clean') })
+  await setup({ clean: process.argv.includes('--clean') })

@@ -57,7 +57,7 @@ async function runFiles(files, concurrency) {
   return counts
 }
 
-setup({ clean: process.env.CI === 'true' })
+await setup({ clean: process.env.CI === 'true' })
 const patterns = process.argv.slice(2)
 const wanted = (file) =>
   patterns.length === 0 || patterns.some((pattern) => relative(root, file).includes(pattern))
