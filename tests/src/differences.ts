@@ -22,7 +22,7 @@ export const knownDifferences: readonly KnownDifference[] = [
   {
     what: 'a txn that deletes up to the open end and puts with ignore_value or ignore_lease',
     reason:
-      'its overlap check takes the end "\\0" literally; when the delete took the key away, the put ends the process. Ours refuses the txn as it does for other ranges',
+      'its overlap check takes the end "\\0" literally; when the delete took the key away, the put ends the process. With ours the whole txn fails with "key not found"',
     concerns: (call) => {
       const operations = flatten(call)
       return (

@@ -13,6 +13,9 @@ import {
   withoutOpenChoices,
 } from '@etcd-ts/testkit'
 
+/** The status that the client gives a call whose connection went away. */
+const CONNECTION_LOST = 14
+
 /**
  * One client that makes one call after the other and knows from a model what the store must hold, also when the server is
  * killed in the middle of a call.
@@ -20,12 +23,10 @@ import {
 export class ModelSession {
   readonly model = new KvModel()
   readonly grpc: GrpcClient
-  readonly #server: ServerProcess
   readonly #kv: GrpcKvClient
   #unanswered: KvCall | undefined
 
   constructor(scope: Scope, server: ServerProcess) {
-    this.#server = server
     this.#kv = new GrpcKvClient(server.endpoint)
     this.grpc = new GrpcClient(server.endpoint)
     freeAfter(scope, () => {
@@ -47,7 +48,7 @@ export class ModelSession {
    */
   async tryCall(call: KvCall): Promise<boolean> {
     const { answer } = await this.#kv.call(call)
-    if (answer.kind === 'error' && !this.#server.running) {
+    if (answer.kind === 'error' && answer.code === CONNECTION_LOST) {
       this.#unanswered = call
       return false
     }

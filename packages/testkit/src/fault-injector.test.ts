@@ -21,7 +21,7 @@ async function run(
   writeFileSync(join(folder, 'main.mjs'), program)
   const child = spawn(process.execPath, ['--import', pathToFileURL(injector.preloadPath).href, 'main.mjs'], {
     cwd: folder,
-    env: { ...process.env, ETCD_TS_FAULTS: injector.folder },
+    env: { ...process.env, TESTKIT_FAULTS: injector.folder },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let output = ''

@@ -1,11 +1,11 @@
 // Loaded with `node --import` into a process under test, before the program and in each of its worker threads. It wraps
-// the functions of node:fs and asks the folder ETCD_TS_FAULTS (see fault-injector.ts) before every call.
+// the functions of node:fs and asks the folder TESTKIT_FAULTS (see fault-injector.ts) before every call.
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import type { Fault, FaultCall } from './fault-injector.ts'
 
-const folder = process.env['ETCD_TS_FAULTS']
+const folder = process.env['TESTKIT_FAULTS']
 if (folder !== undefined) await install(folder)
 
 type Callback = (error: Error) => void

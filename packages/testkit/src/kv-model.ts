@@ -169,6 +169,10 @@ export class KvModel {
       path === undefined
         ? this.#run(call as PutCall | DeleteRangeCall, writes)
         : this.#runPath(path, writes, 0)
+    if (writes.failed) {
+      this.#undo()
+      return keyNotFound
+    }
     if (writes.count > 0) this.revision += 1
     return { ...result, revision: this.revision }
   }
@@ -272,6 +276,9 @@ export class KvModel {
 
   #put(put: PutCall, writes: Writes): PutResult {
     const before = this.#live(put.key, writes.revision)
+    // Only a delete up to the open end, which the overlap check lets pass, can have taken the key away since. It brings
+    // etcd down; here the txn fails and leaves nothing.
+    if (before === undefined && (put.ignoreValue || put.ignoreLease)) writes.failed = true
     const { main, sub } = writes.next()
     const kv: KeyValue = {
       key: put.key,
@@ -345,6 +352,15 @@ export class KvModel {
 
   // The history.
 
+  /** Takes back what a call has written so far. */
+  #undo(): void {
+    for (const [key, versions] of this.#versions) {
+      const kept = versions.filter((version) => version.main <= this.revision)
+      if (kept.length === 0) this.#versions.delete(key)
+      else this.#versions.set(key, kept)
+    }
+  }
+
   #append(key: string, version: Version): void {
     const versions = this.#versions.get(key)
     if (versions === undefined) this.#versions.set(key, [version])
@@ -403,6 +419,8 @@ interface Path {
 /** Hands out the revisions of one call's changes: one main revision, sub-revisions from 0. */
 class Writes {
   count = 0
+  /** Set when the call turns out to be impossible half-way. */
+  failed = false
   readonly #before: number
 
   constructor(before: number) {
@@ -533,12 +551,10 @@ function touchedBy(operations: readonly TxnOperation[]): Touched | 'clash' {
 }
 
 /**
- * Whether the overlap check sees the key of `put` in the range. etcd takes the range's end literally: one zero byte is not
- * the open end here, so a range up to it counts as empty. A put that keeps the value or the lease of a key that such a range
- * has just deleted brings etcd down; here it is refused.
+ * Whether the overlap check sees the key of `put` in the range. It takes the range's end literally: one zero byte is not the
+ * open end here, so a range up to it counts as empty.
  */
 function countsAsDeleted(put: PutCall, range: DeleteRangeCall): boolean {
-  if (put.ignoreValue || put.ignoreLease) return inRange(put.key, range.key, range.rangeEnd)
   return range.rangeEnd === '\0' ? false : inRange(put.key, range.key, range.rangeEnd)
 }
 

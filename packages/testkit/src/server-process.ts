@@ -67,7 +67,7 @@ export class ServerProcess {
     if (options.faults !== undefined) {
       const preload = pathToFileURL(options.faults.preloadPath).href
       this.#env['NODE_OPTIONS'] = `${this.#env['NODE_OPTIONS'] ?? ''} --import ${preload}`.trim()
-      this.#env['ETCD_TS_FAULTS'] = options.faults.folder
+      this.#env['TESTKIT_FAULTS'] = options.faults.folder
     }
   }
 
