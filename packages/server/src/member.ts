@@ -101,7 +101,8 @@ export class Member {
       checkQuorum: true,
       preVote: config.preVote,
       random: ports.random,
-      logger: { info: (text) => logger.info(text), warn: (text) => logger.warn(text) },
+      // Its lines of level info come with every few entries; changes of leadership are logged here.
+      logger: { warn: (text) => logger.warn(text), error: (text) => logger.error(text) },
     })
     this.#applier = new Applier(
       {
@@ -408,7 +409,8 @@ export class Member {
       // The state that the snapshot stands for is the backend's, which must therefore be on the disk first.
       await backend.commit()
       await snapshots.save({ data, metadata: { confState, index, term } })
-      wal.append(undefined, [], { index, term, confState })
+      // With the commit index, without which the log would not vouch for the snapshot.
+      wal.append(log.initialState().hardState, [], { index, term, confState })
       await wal.sync()
       wal.releaseTo(index)
       log.createSnapshot(index, confState, data)
