@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { etcdserverpb } from '@etcd-ts/api'
 import type { Backend, LmdbBackendOptions } from '@etcd-ts/backend'
-import type { Clock, Disk, DirectoryLock } from '@etcd-ts/platform'
+import { type Clock, DirectoryInUseError, type DirectoryLock, type Disk } from '@etcd-ts/platform'
 import { type ConfState, type HardState, MemoryStorage, type Snapshot } from '@etcd-ts/raft'
 import { SnapshotStore, Wal, type WalOptions } from '@etcd-ts/wal'
 import type { ServerConfig } from '../config/index.ts'
@@ -44,6 +44,7 @@ export interface StoragePorts {
   writeFailed(error: Error): void
 }
 
+const LOCK_RETRY_MS = 100
 /** Bytes that may wait to be written to the backend: above it writes are refused until the disk has caught up. */
 export const BACKEND_PENDING_BYTES_MAX = 256 * 1024 * 1024
 
@@ -67,18 +68,36 @@ export function pathsOf(config: ServerConfig): { member: string; wal: string; sn
 /**
  * Opens the data folder, or makes a new one from the initial cluster.
  *
- * @throws DirectoryInUseError, WalError, BackendError, ConfigError: the folder cannot or may not be used
+ * @throws WalError, BackendError, ConfigError: the folder cannot or may not be used
  */
 export async function openStorage(config: ServerConfig, ports: StoragePorts): Promise<OpenStorage> {
   const { disk } = ports
   const paths = pathsOf(config)
   disk.makeDirectory(paths.snap)
-  const lock = disk.lockDirectory(paths.member)
+  const lock = await takeFolder(paths.member, ports)
   try {
     return await openLocked(config, ports, lock)
   } catch (error) {
     lock.release()
     throw error
+  }
+}
+
+/** Waits, as etcd does, for another process to give the folder up: a restart may overlap with the end of the last run. */
+async function takeFolder(path: string, { disk, clock, logger }: StoragePorts): Promise<DirectoryLock> {
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      return disk.lockDirectory(path)
+    } catch (error) {
+      if (!(error instanceof DirectoryInUseError)) throw error
+      if (isFirst) {
+        logger.warn('another process holds the data directory; waiting for it to exit', {
+          path,
+          error: error.message,
+        })
+      }
+      await clock.sleep(LOCK_RETRY_MS)
+    }
   }
 }
 
