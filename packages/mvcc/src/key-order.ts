@@ -138,8 +138,8 @@ export class KeyOrder {
     }
     this.#leaves.insert(leaf, slot, key, id)
     this.#table.setWord(id, LEAF, leaf)
-    // Only the very first leaf is ever given a key below its first.
-    if (slot === 0) this.#firstChanged(0, 0, key)
+    // Of all leaves only the very first is ever given a key below its first.
+    if (slot === 0 && leaf === this.leaf) this.#firstChanged(0, 0, key)
   }
 
   #newLeaf(page: number): number {

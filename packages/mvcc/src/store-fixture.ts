@@ -31,6 +31,14 @@ export class TestStore {
     return test
   }
 
+  /** Opens the store at `path`, which somebody else has closed. */
+  static async openAt(scope: Scope, path: string): Promise<TestStore> {
+    const test = new TestStore(path, {})
+    freeAfter(scope, () => test.close())
+    await test.#openStore()
+    return test
+  }
+
   async #openStore(): Promise<void> {
     this.store = await MvccStore.open({
       backend: this.backend,
