@@ -260,7 +260,9 @@ void test(
       else await server.exit()
       faults.clear()
       await server.start().catch((error: unknown) => {
-        throw new Error(`the start after one that failed at call ${k} (${failed}): ${String(error)}`, { cause: error })
+        throw new Error(`the start after one that failed at call ${k} (${failed}): ${String(error)}`, {
+          cause: error,
+        })
       })
       await putMany(await client(t, server), 2)
       await server.kill()

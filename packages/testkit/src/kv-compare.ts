@@ -8,9 +8,12 @@ import {
   type TxnOperation,
 } from './kv-types.ts'
 
+/** Up to so many pairs etcd sorts by insertion, and so keeps the order of those that are equal. */
+const SORTED_STABLY_MAX = 12
+
 /**
- * An answer without what the protocol leaves open: pairs that are equal by the sort target may come in any order, and
- * when a limit cuts among them, any of them may be the ones left out.
+ * An answer without what the protocol leaves open: when many pairs are sorted, those that are equal by the sort target may
+ * come in any order, and when a limit cuts among them, any of them may be the ones left out.
  */
 export function withoutOpenChoices(call: KvCall, answer: KvAnswer): KvAnswer {
   return normalize(call, answer)
@@ -28,9 +31,9 @@ function normalize<A extends KvAnswer>(call: KvCall | TxnOperation, answer: A): 
   return answer
 }
 
-function settledPairs(call: RangeCall, { kvs, more }: RangeResult): RangeResult['kvs'] {
+function settledPairs(call: RangeCall, { kvs, more, count }: RangeResult): RangeResult['kvs'] {
   const target = call.sortTarget ?? SortTarget.key
-  if (target === SortTarget.key) return kvs
+  if (target === SortTarget.key || count <= SORTED_STABLY_MAX) return kvs
   // With keys_only the values that decided the order are not shown: only the set of keys can be compared.
   if (target === SortTarget.value && call.keysOnly)
     return more ? [] : kvs.toSorted((a, b) => compareBy(0, a, b))

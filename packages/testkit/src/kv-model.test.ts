@@ -177,7 +177,7 @@ void test('answers that differ only in the order of equals are the same', () => 
     revision: 1,
     kvs,
     more: true,
-    count: 9,
+    count: 13,
   })
   const settled = (kvs: ReturnType<typeof kv>[]): KvAnswer => withoutOpenChoices(call, answer(kvs))
   assert.deepEqual(
