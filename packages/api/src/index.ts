@@ -11,7 +11,7 @@ export {
 } from './json.ts'
 export { decodeProposal, type Proposal } from './proposal.ts'
 export { gatewayMethods, services } from './services.ts'
-export { DecodeError, EMPTY } from './wire.ts'
+export { DecodeError, EMPTY, sizeOfVarint, writeVarint } from './wire.ts'
 export * as authpb from './generated/authpb.ts'
 export * as etcdserverpb from './generated/etcdserverpb.ts'
 export * as healthpb from './generated/grpc-health-v1.ts'

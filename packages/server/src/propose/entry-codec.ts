@@ -6,7 +6,7 @@
  * Written and read by hand because it happens for every write; everything else about the message
  * comes from its codec.
  */
-import { type Codec, etcdserverpb } from '@etcd-ts/api'
+import { type Codec, etcdserverpb, sizeOfVarint, writeVarint } from '@etcd-ts/api'
 import type { RequestIds } from './request-id.ts'
 
 /** Requests that this server proposes, by their field number in `InternalRaftRequest`. */
@@ -21,22 +21,6 @@ export const ProposalField = {
 const HEADER_TAG_0 = 0xa2 // field 100, length-delimited
 const HEADER_TAG_1 = 0x06
 const PUT_TAG = 0x22
-
-function varintSize(value: number): number {
-  let size = 1
-  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size++
-  return size
-}
-
-function writeVarint(out: Uint8Array, at: number, value: number): number {
-  let rest = value
-  while (rest >= 128) {
-    out[at++] = (rest % 128) | 128
-    rest = Math.floor(rest / 128)
-  }
-  out[at++] = rest
-  return at
-}
 
 /** An id's varint, from its halves; seven bits at a time cross the halves' border at bit 48. */
 function writeRequestId(out: Uint8Array, at: number, prefix: number, suffix: number): number {
@@ -59,8 +43,8 @@ export function encodeProposal<Message, Init>(
   request: Init,
 ): Uint8Array {
   const size = codec.encodedSize(request)
-  const idSize = ids.prefix === 0 ? varintSize(requestId) : 6 + varintSize(ids.prefix * 64)
-  const out = Buffer.allocUnsafe(1 + varintSize(size) + size + 2 + 1 + 1 + idSize)
+  const idSize = ids.prefix === 0 ? sizeOfVarint(requestId) : 6 + sizeOfVarint(ids.prefix * 64)
+  const out = Buffer.allocUnsafe(1 + sizeOfVarint(size) + size + 2 + 1 + 1 + idSize)
   out[0] = (field << 3) | 2
   let at = writeVarint(out, 1, size)
   at = codec.write(request, out, at)

@@ -8,6 +8,7 @@
  *     DeleteRangeResponse  1 header, 2 deleted, 3 prev_kvs*
  *     TxnResponse          1 header, 2 succeeded, 3 responses*: 1 range, 2 put, 3 delete_range, 4 txn
  */
+import { sizeOfVarint, writeVarint } from '@etcd-ts/api'
 import type { DeleteRangeResult, OperationResult, PutResult, RangeResult, TxnResult } from '@etcd-ts/mvcc'
 
 const TAG_1_BYTES = 0x0a
@@ -21,19 +22,12 @@ const SCRATCH_BYTES = 64 * 1024
 /** A scratch buffer that one large answer grew beyond this is given back afterwards. */
 const SCRATCH_KEPT_BYTES = 4 * 1024 * 1024
 
-/** Bytes of `value` as a varint. */
-function varintSize(value: number): number {
-  let size = 1
-  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size++
-  return size
-}
-
 function fieldSize(length: number): number {
-  return 1 + varintSize(length) + length
+  return 1 + sizeOfVarint(length) + length
 }
 
 function numberFieldSize(value: number): number {
-  return value === 0 ? 0 : 1 + varintSize(value)
+  return value === 0 ? 0 : 1 + sizeOfVarint(value)
 }
 
 function pairsSize(pairs: readonly Uint8Array[]): number {
@@ -128,9 +122,7 @@ export class ResponseWriter {
   }
 
   #writeVarint(value: number): void {
-    let rest = value
-    for (; rest >= 128; rest = Math.floor(rest / 128)) this.bytes[this.#at++] = (rest % 128) | 128
-    this.bytes[this.#at++] = rest
+    this.#at = writeVarint(this.bytes, this.#at, value)
   }
 
   #writeNumber(tag: number, value: number): void {
