@@ -51,6 +51,7 @@ export class ClientConnection extends Connection<ClientCall> {
   readonly settings: ClientSettings
   /** The status of calls that the connection's loss has ended. */
   lostStatus: Status = { code: Code.Unavailable, message: 'error reading from server: EOF' }
+  #lossKnown = false
   readonly #scheme: string
   readonly #decoder: HpackDecoder
   readonly #encoder = new HpackEncoder()
@@ -222,6 +223,7 @@ export class ClientConnection extends Connection<ClientCall> {
     this.#becomeUnusable()
     const calm = code === ErrorCode.EnhanceYourCalm && debug === 'too_many_pings'
     const reason = `received prior goaway: code: ${errorCodeName(code)}, debug data: ${JSON.stringify(debug)}`
+    this.#lossKnown = true
     this.lostStatus = {
       code: Code.Unavailable,
       message: `closing transport due to: connection error: desc = "error reading from server: EOF", ${reason}`,
@@ -254,31 +256,32 @@ export class ClientConnection extends Connection<ClientCall> {
 
   /** Ends the connection from our side, and every call with it. */
   shutDown(): void {
+    this.#lossKnown = true
     this.lostStatus = { code: Code.Cancelled, message: 'grpc: the client connection is closing' }
     this.fail(ErrorCode.NoError, '')
     this.socket.destroy()
   }
 
   #loseWith(message: string): void {
+    this.#lossKnown = true
     this.lostStatus = { code: Code.Unavailable, message }
     this.lost(message)
   }
 
   override lost(reason: string, cause?: Error): void {
     if (this.closed) return
-    if (cause !== undefined)
-      this.lostStatus = {
-        code: Code.Unavailable,
-        message: this.handshaken ? lostMessage(cause) : dialErrorMessage(cause),
-      }
-    else if (!this.handshaken && this.lostStatus.code === Code.Unavailable)
-      this.lostStatus = {
-        code: Code.Unavailable,
-        message: `connection error: desc = "error reading server preface: ${reason}"`,
-      }
+    const message = this.#lostMessage(reason, cause)
+    if (message !== undefined) this.lostStatus = { code: Code.Unavailable, message }
     super.lost(reason, cause)
     this.#becomeUnusable()
     this.#refuseWaiting(this.lostStatus)
+  }
+
+  /** @returns undefined when the status of the loss is already known */
+  #lostMessage(reason: string, cause: Error | undefined): string | undefined {
+    if (cause !== undefined) return this.handshaken ? lostMessage(cause) : dialErrorMessage(cause)
+    if (this.#lossKnown || (this.handshaken && reason === 'EOF')) return undefined
+    return `connection error: desc = "${this.handshaken ? reason : `error reading server preface: ${reason}`}"`
   }
 
   protected onSocketClosed(): void {

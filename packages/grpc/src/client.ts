@@ -49,10 +49,9 @@ export interface ClientStream {
 }
 
 const USER_AGENT = 'grpc-node-etcd-ts/0.1.0'
-const SWEEP_INTERVAL_MS = 500
 
+/** One timer for the calls of all clients. */
 const deadlines = new DeadlineWheel()
-const sweeper = new Sweeper(SWEEP_INTERVAL_MS)
 
 /**
  * Calls one server over one connection, which is made by the first call and again by the first call after it was lost.
@@ -61,17 +60,20 @@ const sweeper = new Sweeper(SWEEP_INTERVAL_MS)
 export class GrpcClient {
   readonly #settings: ClientSettings
   readonly #connect: () => Socket
+  readonly #sweeper: Sweeper
   #connection: ClientConnection | undefined
   #closed = false
   #readyWaiters: { resolve: () => void; reject: (error: GrpcError) => void }[] = []
 
   constructor(options: GrpcClientOptions) {
     const { keepalive } = options
+    const limits = { ...clientLimits, ...options.limits }
     this.#connect = options.connect
+    this.#sweeper = new Sweeper(limits.sweepIntervalMs)
     this.#settings = {
       authority: options.authority,
       userAgent: options.userAgent ?? USER_AGENT,
-      limits: { ...clientLimits, ...options.limits },
+      limits,
       deadlines,
       receiveBytesMax: options.maxRecvMessageBytes ?? RECEIVE_MESSAGE_BYTES_MAX,
       sendBytesMax: options.maxSendMessageBytes ?? SEND_MESSAGE_BYTES_MAX,
@@ -86,7 +88,7 @@ export class GrpcClient {
       receivedBytes: 0,
       onReady: () => this.#settle(undefined),
       onUnusable: (connection) => this.#onUnusable(connection),
-      forget: (connection) => sweeper.delete(connection),
+      forget: (connection) => this.#sweeper.delete(connection),
     }
   }
 
@@ -150,7 +152,7 @@ export class GrpcClient {
     if (this.#closed) return undefined
     if (this.#connection?.usable !== true) {
       this.#connection = new ClientConnection(this.#connect(), this.#settings)
-      sweeper.add(this.#connection)
+      this.#sweeper.add(this.#connection)
     }
     return this.#connection
   }

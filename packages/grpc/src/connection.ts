@@ -36,6 +36,14 @@ import type { Stream } from './stream.ts'
 import type { Swept } from './sweeper.ts'
 
 const KEEPALIVE_PING = Buffer.from('alive\0\0\0', 'latin1')
+
+/** Why a connection was given up; the second in grpc-go's words. */
+const verdictTexts = {
+  'no handshake': 'no HTTP/2 greeting in time',
+  'no ping answer': 'keepalive ping failed to receive ACK within timeout',
+  stalled: 'the other end does not read',
+} as const
+
 const PRIORITY_BYTES = 5
 const SETTING_BYTES = 6
 const MAX_FRAME_SIZE_LIMIT = 0xff_ffff
@@ -561,7 +569,7 @@ export abstract class Connection<S extends Stream = Stream> implements FrameSink
     const verdict = this.#liveness.look(nowMs, this.socket, this.handshaken, this.streams.size > 0)
     if (verdict === 'ping') writePing(this.output, KEEPALIVE_PING, 0)
     else if (verdict !== 'fine') {
-      this.lost(verdict)
+      this.lost(verdictTexts[verdict])
       this.socket.destroy()
     } else if (this.sender.pendingBytes > 0) this.#sweepStalledStreams(nowMs)
   }

@@ -71,12 +71,13 @@ export const defaultLimits: Limits = {
   sweepIntervalMs: 1_000,
 }
 
-/** A client reads what it has asked for: larger windows, and the rest as for servers. */
+/** A client reads what it has asked for: larger windows; its keepalive may be a matter of seconds: shorter sweeps. */
 export const clientLimits: Limits = {
   ...defaultLimits,
   headerListBytesMax: 64 * 1024,
   streamWindowBytes: 4 * 1024 * 1024,
   connectionWindowBytes: 16 * 1024 * 1024,
+  sweepIntervalMs: 250,
 }
 
 /**

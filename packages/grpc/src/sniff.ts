@@ -37,9 +37,15 @@ export function sniff(socket: Socket, handlers: SniffHandlers): void {
     socket.off('error', onGone)
     socket.off('close', onClose)
     socket.unshift(seen)
+    if (seen[0] === TLS_HANDSHAKE && handlers.onTls !== undefined) {
+      // node:tls reads what is buffered from a socket that stands still...
+      handlers.onTls(socket)
+      return
+    }
     if (matches) handlers.onHttp2(socket)
-    else if (seen[0] === TLS_HANDSHAKE && handlers.onTls !== undefined) handlers.onTls(socket)
     else handlers.onHttp1(socket)
+    // ...node:http from one that flows.
+    socket.resume()
   }
   const onClose = (): void => clearTimeout(timer)
   socket.on('data', onData)

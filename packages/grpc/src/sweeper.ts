@@ -15,7 +15,8 @@ export class Sweeper {
 
   add(member: Swept): void {
     this.#members.add(member)
-    this.#timer ??= setInterval(() => this.#sweep(), this.#intervalMs).unref()
+    // After the turn's reads: a process that was stopped must not judge by what it has not read yet.
+    this.#timer ??= setInterval(() => setImmediate(() => this.#sweep()), this.#intervalMs).unref()
   }
 
   delete(member: Swept): void {
