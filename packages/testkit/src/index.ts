@@ -28,3 +28,4 @@ export { decodeResult, encodeCall, fromBytes, kvMethods, toBytes } from './kv-wi
 export { type LedgerWrite, WriteLedger } from './write-ledger.ts'
 export { show } from './show.ts'
 export { type SimDiskCall, type SimDiskFault, SimCrashError, SimDisk } from './sim-disk.ts'
+export { type SimBackendCall, type SimBackendFault, SimBackendFile } from './sim-backend.ts'

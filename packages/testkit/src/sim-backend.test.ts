@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Backend, BackendError, type BufferedBackendOptions } from '@etcd-ts/backend'
+import { backendSuite } from '@etcd-ts/backend/suite'
+import { type SimBackendFault, SimBackendFile } from './sim-backend.ts'
+import { SeededRandom } from './seeded-random.ts'
+import { SimClock } from './sim-clock.ts'
+import { SimCrashError } from './sim-disk.ts'
+
+backendSuite('simulated backend', () => {
+  const file = new SimBackendFile()
+  return { open: (options) => file.open(options), remove: () => undefined }
+})
+
+const bytes = (text: string): Uint8Array => Buffer.from(text)
+const options: BufferedBackendOptions = { clock: new SimClock(), onWriteFailed: () => undefined }
+const keysOf = (backend: Backend): string =>
+  backend
+    .range('key')
+    .map(([key]) => Buffer.from(key).toString())
+    .join(' ')
+
+/** Puts two rows into a file that has one. @returns how the commit ended, and the file */
+async function commitTwo(prepare: (file: SimBackendFile) => void): Promise<[unknown, SimBackendFile]> {
+  const file = new SimBackendFile()
+  const backend = file.open(options)
+  backend.put('key', bytes('old'), bytes('1'))
+  await backend.commit()
+  prepare(file)
+  backend.put('key', bytes('new 1'), bytes('2'))
+  backend.put('key', bytes('new 2'), bytes('2'))
+  backend.delete('key', bytes('old'))
+  const outcome = await backend.commit().then(
+    () => 'done',
+    (error: unknown) => (error as Error).cause,
+  )
+  return [outcome, file]
+}
+
+function foundAfter(file: SimBackendFile, seed: number): string {
+  return keysOf(file.end(new SeededRandom(seed)).open(options))
+}
+
+void test('a commit that was under way when the process ended is there as a whole or not at all', async () => {
+  const found = new Set<string>()
+  for (let seed = 0; seed < 20; seed++) {
+    const [outcome, file] = await commitTwo((f) => f.crashAtCall(f.calls + 1))
+    assert.ok(outcome instanceof SimCrashError)
+    found.add(foundAfter(file, seed))
+  }
+  assert.deepEqual(found, new Set(['old', 'new 1 new 2']))
+})
+
+void test('so is one whose latency the end of the process cut off', async () => {
+  const found = new Set<string>()
+  for (let seed = 0; seed < 20; seed++) {
+    const clock = new SimClock()
+    const file = new SimBackendFile({ clock })
+    const backend = file.open(options)
+    file.injectFaults(() => ({ latencyMs: 5 }))
+    backend.put('key', bytes('new'), bytes('1'))
+    const lost = assert.rejects(backend.commit(), BackendError)
+    await clock.advance(4)
+    found.add(foundAfter(file, seed))
+    await clock.advance(2)
+    await lost
+  }
+  assert.deepEqual(found, new Set(['', 'new']))
+})
+
+void test('a commit that was acknowledged survives', async () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const [outcome, file] = await commitTwo(() => undefined)
+    assert.equal(outcome, 'done')
+    assert.equal(file.durableRows('key').length, 2)
+    assert.equal(foundAfter(file, seed), 'new 1 new 2')
+  }
+})
+
+for (const { name, fault, found } of [
+  { name: 'that lies is lost', fault: { lies: true }, found: ['old'] },
+  { name: 'that tears is there by half', fault: { tears: true }, found: ['new 1 new 2', 'new 1 old'] },
+] satisfies { name: string; fault: SimBackendFault; found: string[] }[]) {
+  void test(`an acknowledged commit ${name}`, async () => {
+    const seen = new Set<string>()
+    for (let seed = 0; seed < 20; seed++) {
+      const [outcome, file] = await commitTwo((f) => f.injectFaults(() => fault))
+      assert.equal(outcome, 'done')
+      seen.add(foundAfter(file, seed))
+    }
+    assert.deepEqual([...seen].sort(), found)
+  })
+}
+
+void test('a commit that fails changes nothing', async () => {
+  const [cause, file] = await commitTwo((f) => f.injectFaults(() => ({ code: 'EIO' })))
+  assert.ok(cause instanceof Error && !(cause instanceof BackendError))
+  assert.equal(foundAfter(file, 1), 'old')
+})
+
+void test('the dead neither read nor write', async () => {
+  const file = new SimBackendFile()
+  const backend = file.open(options)
+  const next = file.end(new SeededRandom(1))
+  assert.throws(() => backend.range('key'), SimCrashError)
+  backend.put('key', bytes('a'), bytes(''))
+  await assert.rejects(backend.commit(), BackendError)
+  assert.throws(() => file.open(options), SimCrashError)
+  assert.equal(keysOf(next.open(options)), '')
+})
