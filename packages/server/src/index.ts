@@ -1,1 +1,6 @@
+export { parseServerArguments, type ServerArguments, type ServerConfig } from './config/index.ts'
+export { LocalCall, type LocalCaller, type LocalCallOptions } from './http/local-call.ts'
+export { type Logger, silentLogger } from './log/index.ts'
+export { Member, type MemberPorts } from './member.ts'
+export { Counters } from './metrics/index.ts'
 export { runServer } from './run-server.ts'

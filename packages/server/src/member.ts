@@ -6,7 +6,12 @@ import { type Entry, RawNode, raftStateName } from '@etcd-ts/raft'
 import { Alarms, alarmName } from './apply/alarms.ts'
 import { Applier } from './apply/applier.ts'
 import { Quota } from './apply/quota.ts'
-import { BACKEND_PENDING_BYTES_MAX, type OpenStorage, type StoragePorts, openStorage } from './bootstrap/open-storage.ts'
+import {
+  BACKEND_PENDING_BYTES_MAX,
+  type OpenStorage,
+  type StoragePorts,
+  openStorage,
+} from './bootstrap/open-storage.ts'
 import { runPeriodicCompaction, runRevisionCompaction } from './compactor/auto-compaction.ts'
 import { COMPAT_CLUSTER_VERSION, COMPAT_VERSION, type ServerConfig } from './config/index.ts'
 import type { HealthSource } from './http/health.ts'
