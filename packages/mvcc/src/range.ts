@@ -162,19 +162,24 @@ function sifted(request: etcdserverpb.RangeRequest, rows: Rows): Found {
       return reader.createRevision >= minCreate && reader.createRevision <= maxCreate
     })
   }
-  sort(places, request.sortTarget, found)
-  if (request.sortOrder === SortOrder.DESCEND) places.reverse()
+  sort(places, request.sortTarget, request.sortOrder === SortOrder.DESCEND ? -1 : 1, found)
   found.places = places
   return found
 }
 
-/** Sorts places, which are in the order of their keys, by `target`, ascending. */
-function sort(places: number[], target: etcdserverpb.SortTarget, found: Found): void {
+/**
+ * Sorts places, which are in the order of their keys, by `target`.
+ *
+ * @param sign 1 for ascending, -1 for descending; what is equal stays in the order of the keys either way, as in etcd
+ * (whose sort keeps it so for short lists)
+ */
+function sort(places: number[], target: etcdserverpb.SortTarget, sign: 1 | -1, found: Found): void {
   switch (target) {
     case SortTarget.KEY:
+      if (sign < 0) places.reverse()
       break
     case SortTarget.MOD:
-      places.sort((a, b) => found.main(a) - found.main(b))
+      places.sort((a, b) => sign * (found.main(a) - found.main(b)))
       break
     case SortTarget.CREATE:
     case SortTarget.VERSION: {
@@ -183,7 +188,7 @@ function sort(places: number[], target: etcdserverpb.SortTarget, found: Found): 
         reader.read(found.row(place))
         numbers[place] = target === SortTarget.CREATE ? reader.createRevision : reader.version
       }
-      places.sort((a, b) => numbers[a]! - numbers[b]!)
+      places.sort((a, b) => sign * (numbers[a]! - numbers[b]!))
       break
     }
     case SortTarget.VALUE: {
@@ -193,7 +198,7 @@ function sort(places: number[], target: etcdserverpb.SortTarget, found: Found): 
         reader.read(row)
         values[place] = row.subarray(reader.valueAt, reader.valueAt + reader.valueLength)
       }
-      places.sort((a, b) => Buffer.compare(values[a]!, values[b]!))
+      places.sort((a, b) => sign * Buffer.compare(values[a]!, values[b]!))
       break
     }
   }
