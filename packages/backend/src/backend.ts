@@ -7,7 +7,8 @@ export const KEY_BYTES_MAX = 1024
 export type Row = readonly [key: Uint8Array, value: Uint8Array]
 
 /**
- * Takes one row of a scan. Both parts are views that are valid during the call only.
+ * Takes one row of a scan. Both parts are views that are valid during the call only, and only until the backend is
+ * asked for something else; it must not be written to before the scan has ended.
  *
  * @returns false to end the scan
  */

@@ -96,6 +96,23 @@ void describe('opening a data file', () => {
     })
   }
 
+  void test('what cannot be opened at all is refused with the reason of the system', () => {
+    const opened = path
+    for (const [wrong, code] of [
+      [join(folder, 'no folder', 'db'), 'ENOENT'],
+      [folder, 'EISDIR'],
+      [join(opened, 'db'), 'ENOTDIR'],
+    ] as const) {
+      path = wrong
+      assert.throws(openIt, (error: BackendError) => {
+        assert.equal(error.reason, 'openFailed')
+        assert.equal((error.cause as NodeJS.ErrnoException).code, code)
+        return true
+      })
+    }
+    path = opened
+  })
+
   void test('an empty file and no file are a new database', async () => {
     for (const create of [() => replace(Buffer.alloc(0)), () => rmSync(path)]) {
       create()

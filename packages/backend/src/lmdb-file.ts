@@ -43,11 +43,10 @@ export function temporaryFileOf(path: string): string {
   return `${path}.tmp.defragment`
 }
 
-/** Removes what interrupted defragmentations left next to the data file at `path`. */
+/** Removes what interrupted defragmentations left next to the data file at `path`, in a folder that exists. */
 export function removeTemporaryFiles(path: string): void {
   const folder = dirname(path)
   const prefix = `${basename(path)}.tmp.`
-  if (!existsSync(folder)) return
   for (const name of readdirSync(folder)) {
     if (name.startsWith(prefix)) rmSync(join(folder, name), { force: true })
   }

@@ -170,13 +170,15 @@ export class LmdbStore implements RowStore {
 
   /** @throws BackendError when there is a file at `path` that cannot be opened */
   constructor(path: string) {
-    removeTemporaryFiles(path)
-    checkDataFile(path)
     this.#path = path
     try {
+      removeTemporaryFiles(path)
+      checkDataFile(path)
       this.#file = new LmdbFile(path)
     } catch (cause) {
-      throw new BackendError('damagedFile', `cannot open ${path}: ${(cause as Error).message}`, { cause })
+      if (cause instanceof BackendError) throw cause
+      const reason = isDamage(cause) ? 'damagedFile' : 'openFailed'
+      throw new BackendError(reason, `cannot open ${path}: ${String(cause)}`, { cause })
     }
   }
 
@@ -262,6 +264,12 @@ export class LmdbStore implements RowStore {
   close(): Promise<void> {
     return this.#file.root.close()
   }
+}
+
+/** What LMDB says of a file that contradicts itself: MDB_PAGE_NOTFOUND to MDB_INVALID. */
+function isDamage(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? Number(error.code) : 0
+  return (code <= -30793 && code >= -30797) || String(error).includes('MDB_')
 }
 
 /** The library's error for a failed commit only says where the reason can be had. */

@@ -263,33 +263,33 @@ export class MvccStore {
   readChanges(from: number, changesMax: number, visit: ChangeListener): number {
     if (from < this.#compacted) throw new ApiError('compacted')
     const reader = new KeyValueReader()
-    let main = 0
-    let changes: Change[] = []
+    const found: { revision: number; changes: Change[] }[] = []
     let count = 0
     let next = this.#revision + 1
     this.#rows.scan(from, this.#revision, (key, value) => {
-      const rowMain = readMain(key)
-      if (rowMain !== main && changes.length > 0) {
-        visit(main, changes)
-        changes = []
+      if (value.length === 0) return true // a revision that a restored backup skipped
+      const revision = readMain(key)
+      let current = found.at(-1)
+      if (current?.revision !== revision) {
         if (count >= changesMax) {
-          next = rowMain
+          next = revision
           return false
         }
+        current = { revision, changes: [] }
+        found.push(current)
       }
-      if (value.length === 0) return true // a revision that a restored backup skipped
-      main = rowMain
       count++
       if (isTombstoneKey(key)) {
         reader.readKey(value)
         const deleted = value.subarray(reader.keyAt, reader.keyAt + reader.keyLength)
-        changes.push({ deleted: true, kv: deletedKeyValue(deleted, main) })
+        current.changes.push({ deleted: true, kv: deletedKeyValue(deleted, revision) })
       } else {
-        changes.push({ deleted: false, kv: new Uint8Array(value) })
+        current.changes.push({ deleted: false, kv: new Uint8Array(value) })
       }
       return true
     })
-    if (changes.length > 0) visit(main, changes)
+    // Not from within the scan: who looks at changes may read the store.
+    for (const { revision, changes } of found) visit(revision, changes)
     return next
   }
 
