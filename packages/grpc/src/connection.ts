@@ -103,6 +103,7 @@ export abstract class Connection<S extends Stream = Stream> implements FrameSink
     this.sender = new Sender(this.output, limits, this.guard)
     this.#reader = new FrameReader(this, isServer)
     socket.setNoDelay(true)
+    socket.setKeepAlive(true, limits.tcpKeepAliveMs)
     socket.on('data', (chunk: Buffer) => this.#onBytes(chunk))
     socket.on('end', () => this.lost('EOF'))
     socket.on('error', (error) => this.lost(error.message, error))
@@ -412,11 +413,20 @@ export abstract class Connection<S extends Stream = Stream> implements FrameSink
     }
     if ((end - start) % SETTING_BYTES !== 0)
       return this.fail(ErrorCode.FrameSizeError, 'SETTINGS of a false size')
+    // Every change of the initial window touches every stream.
+    const cost = FloodCost.settings + (this.streams.size >>> 8)
+    if (this.handshaken && !this.charge(cost)) return
+    let initialWindow = this.sender.initialWindow
     for (let at = start; at < end; at += SETTING_BYTES) {
-      this.#onSetting((buffer[at]! << 8) | buffer[at + 1]!, readUint32(buffer, at + 2))
+      const id = (buffer[at]! << 8) | buffer[at + 1]!
+      const value = readUint32(buffer, at + 2)
+      if (id !== Setting.InitialWindowSize) this.#onSetting(id, value)
+      else if (value <= WINDOW_MAX) initialWindow = value
+      else this.fail(ErrorCode.FlowControlError, 'false value of INITIAL_WINDOW_SIZE')
       if (this.closed) return
     }
-    if (this.handshaken && !this.charge(FloodCost.settings)) return
+    // Once a frame, however often the frame names it.
+    if (!this.#changeInitialWindow(initialWindow)) return
     this.handshaken = true
     writeSettingsAck(this.output)
     this.onSettings()
@@ -434,9 +444,6 @@ export abstract class Connection<S extends Stream = Stream> implements FrameSink
       case Setting.MaxConcurrentStreams:
         this.peerStreamsMax = value
         break
-      case Setting.InitialWindowSize:
-        this.#onInitialWindow(value)
-        break
       case Setting.MaxFrameSize:
         if (value < FRAME_PAYLOAD_MAX || value > MAX_FRAME_SIZE_LIMIT)
           this.fail(ErrorCode.ProtocolError, 'false value of MAX_FRAME_SIZE')
@@ -448,17 +455,17 @@ export abstract class Connection<S extends Stream = Stream> implements FrameSink
     }
   }
 
-  #onInitialWindow(value: number): void {
-    if (value > WINDOW_MAX) return this.fail(ErrorCode.FlowControlError, 'false value of INITIAL_WINDOW_SIZE')
+  #changeInitialWindow(value: number): boolean {
     const change = value - this.sender.initialWindow
     this.sender.initialWindow = value
-    if (change === 0) return
+    if (change === 0) return true
     // Not the map itself: a call that ends here may let another begin, with the new window.
     for (const stream of Array.from(this.streams.values()))
       if (!this.sender.addStreamWindow(stream, change)) {
         this.fail(ErrorCode.FlowControlError, 'INITIAL_WINDOW_SIZE overflows a window')
-        return
+        return false
       }
+    return true
   }
 
   #onPingFrame(buffer: Buffer, start: number, end: number, flags: number, streamId: number): void {

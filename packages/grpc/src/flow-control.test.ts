@@ -262,6 +262,23 @@ void test('a client that takes no answers has its requests held, and loses nothi
   await server.stop()
 })
 
+void test('a service that will not stop writing loses its stream', async () => {
+  const reasons: CancelReason[] = []
+  const server = await startServer({
+    services: streaming((call) => {
+      call.onCancel = (reason) => reasons.push(reason)
+      for (let i = 0; i < 10; i++) call.write(Buffer.alloc(100_000))
+    }),
+    limits: { streamBufferBytesMax: 500_000 },
+  })
+  const peer = await RawPeer.connect(server.port)
+  peer.send(headers(1, DO))
+  assert.equal(await peer.reset(1), ErrorCode.InternalError)
+  assert.deepEqual(reasons, ['disconnected'])
+  peer.destroy()
+  await server.stop()
+})
+
 void test('a stream whose client grants no window is reset after the stall time, with INTERNAL_ERROR', async () => {
   const reasons: CancelReason[] = []
   const server = await startServer({

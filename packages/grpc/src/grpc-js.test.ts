@@ -278,7 +278,10 @@ void test('their client over TLS', async () => {
   const credentials = grpcJs.credentials.createSsl(Buffer.from(testCertificate), null, null, {
     rejectUnauthorized: false,
   })
-  const client = new grpcJs.Client(`127.0.0.1:${address.port}`, credentials, limits)
+  const client = new grpcJs.Client(`127.0.0.1:${address.port}`, credentials, {
+    ...limits,
+    'grpc.ssl_target_name_override': 'localhost',
+  })
   assert.deepEqual((await theirUnary(client, definition.Unary.path, LARGE)).value, LARGE)
   client.close()
 })

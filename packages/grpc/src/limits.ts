@@ -20,7 +20,10 @@ export interface Limits {
   readonly streamWindowBytes: number
   /** Window of our connections: one round trip's worth of requests on a fast network. */
   readonly connectionWindowBytes: number
-  /** Parts of unfinished messages that one connection may hold; the stream that crosses it is reset. */
+  /**
+   * Parts of unfinished messages that one connection may hold; the stream that crosses it is reset. A server allows
+   * at least four messages of the largest size.
+   */
   readonly assemblyBytesMax: number
   /**
    * Windows beyond `streamWindowBytes` that are promised to unfinished messages at one time; others wait their
@@ -31,6 +34,8 @@ export interface Limits {
   readonly streamHighWaterBytes: number
   /** ...and `onDrain` is called when no more than this is left. */
   readonly streamLowWaterBytes: number
+  /** A service that goes on writing to a stream with so much waiting loses it. */
+  readonly streamBufferBytesMax: number
   /** Answers that wait for a slow reader, per connection; beyond it no further request is handed to a service. */
   readonly connectionHighWaterBytes: number
   /** Bytes that the socket has not taken; beyond it nothing is read, so control frames cannot pile up answers. */
@@ -44,6 +49,8 @@ export interface Limits {
   readonly floodCreditMax: number
   /** ...and what comes back per second. */
   readonly floodCreditPerSecond: number
+  /** Quiet time after which the kernel probes the peer's machine: a peer that vanished is noticed without pings. */
+  readonly tcpKeepAliveMs: number
   /** Time for our last GOAWAY to reach the peer before the socket is destroyed. */
   readonly goAwayLingerMs: number
   /** Time between two rounds of the checks above; timeouts are late by at most this. */
@@ -62,21 +69,27 @@ export const defaultLimits: Limits = {
   grantBytesMax: 16 * 1024 * 1024,
   streamHighWaterBytes: 256 * 1024,
   streamLowWaterBytes: 64 * 1024,
+  streamBufferBytesMax: 64 * 1024 * 1024,
   connectionHighWaterBytes: 16 * 1024 * 1024,
   socketBacklogBytesMax: 1024 * 1024,
   stallTimeoutMs: 60_000,
   floodCreditMax: 10_000,
   floodCreditPerSecond: 1_000,
+  tcpKeepAliveMs: 30_000,
   goAwayLingerMs: 1_000,
   sweepIntervalMs: 1_000,
 }
 
-/** A client reads what it has asked for: larger windows; its keepalive may be a matter of seconds: shorter sweeps. */
+/**
+ * A client reads what it has asked for, so its windows are larger and its messages bounded by their own limit alone; its
+ * keepalive may be a matter of seconds, so its sweeps are more frequent.
+ */
 export const clientLimits: Limits = {
   ...defaultLimits,
   headerListBytesMax: 64 * 1024,
   streamWindowBytes: 4 * 1024 * 1024,
   connectionWindowBytes: 16 * 1024 * 1024,
+  assemblyBytesMax: Infinity,
   sweepIntervalMs: 250,
 }
 

@@ -167,7 +167,12 @@ export class ServerStream extends MessageStream implements UnaryCall, StreamCall
 
   write(bytes: Uint8Array, start = 0, end = bytes.length): boolean {
     if (this.ended) return true
-    const { host, sender } = this.connection
+    const { host, sender, limits } = this.connection
+    if (this.bufferedBytes > limits.streamBufferBytesMax) {
+      this.connection.cancelStream(this, ErrorCode.InternalError)
+      this.#cancel('disconnected')
+      return true
+    }
     if (end - start > host.sendBytesMax) {
       this.#finish(tooLarge('', end - start, host.sendBytesMax))
       return true

@@ -57,8 +57,12 @@ class Host implements ServerHost {
   constructor(options: GrpcServerOptions, forget: (connection: ServerConnection) => void) {
     const keepalive = options.keepalive ?? {}
     this.methods = new MethodTable(options.services)
-    this.limits = { ...defaultLimits, ...options.limits }
     this.receiveBytesMax = options.maxRecvMessageBytes ?? RECEIVE_MESSAGE_BYTES_MAX
+    this.limits = {
+      ...defaultLimits,
+      assemblyBytesMax: Math.max(defaultLimits.assemblyBytesMax, 4 * this.receiveBytesMax),
+      ...options.limits,
+    }
     this.sendBytesMax = options.maxSendMessageBytes ?? SEND_MESSAGE_BYTES_MAX
     this.concurrentStreamsMax = options.maxConcurrentStreams ?? Infinity
     this.probe = {
