@@ -42,7 +42,7 @@ export function leftBy(index: KeyIndex, revision: number): KeepRule {
  * CRC-32C of the history up to a revision, equal on all members whose history is. A compaction removes rows at
  * another time on each member, so below the compaction revision only rows count that it leaves.
  *
- * @see "HashKV" in docs/guarantees.md; etcd takes the same rows in the same order
+ * etcd takes the same rows in the same order.
  */
 export class HistoryHash {
   readonly #index: KeyIndex
