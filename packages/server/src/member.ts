@@ -535,9 +535,13 @@ export class Member {
   }
 
   #purge(): void {
-    if (this.#config.maxSnapshots > 0) this.#storage.snapshots.purge({ keep: this.#config.maxSnapshots })
-    if (this.#config.maxWals > 0)
-      this.#track(this.#storage.wal.purge({ keep: this.#config.maxWals }).then(() => {}))
+    const { snapshots, wal } = this.#storage
+    const { maxSnapshots, maxWals } = this.#config
+    const purge = async (): Promise<void> => {
+      if (maxSnapshots > 0) await snapshots.purge({ keep: maxSnapshots })
+      if (maxWals > 0) await wal.purge({ keep: maxWals })
+    }
+    this.#track(purge().catch((error: unknown) => this.#fail(error)))
   }
 
   /** Runs `run` again and again until the member stops. */

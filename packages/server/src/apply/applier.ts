@@ -119,7 +119,8 @@ export class Applier {
   /** An entry that may not take effect is applied as a refusal; any other error means a broken state. */
   #refused(requestId: number, error: unknown): void {
     if (!(error instanceof ApiError)) throw error
-    if (error.reason === 'noSpace') this.#options.ports.outOfSpace()
+    // One that the alarm itself caused must not raise it again, after whoever disarms it now.
+    if (error.reason === 'noSpace' && !this.#options.alarms.noSpace) this.#options.ports.outOfSpace()
     if (requestId >= 0) this.#options.proposals.reject(requestId, error)
   }
 
