@@ -20,7 +20,7 @@ import { startServer, type TestServer } from './testing/test-server.ts'
 let server: TestServer
 
 before(async () => {
-  server = await startServer({ limits: { goAwayLingerMs: 50, sweepIntervalMs: 20, handshakeTimeoutMs: 100 } })
+  server = await startServer({ limits: { goAwayLingerMs: 50, sweepIntervalMs: 20 } })
 })
 
 after(() => server.stop())
@@ -249,11 +249,13 @@ for (const { name, bytes } of [
   { name: 'sends half of its SETTINGS', bytes: Buffer.concat([PREFACE, Buffer.of(0, 0, 6, 4, 0)]) },
 ])
   void test(`a client that ${name} is disconnected when the handshake is overdue`, async () => {
-    const socket = net.connect(server.port, '127.0.0.1')
+    const strict = await startServer({ limits: { handshakeTimeoutMs: 50, sweepIntervalMs: 10 } })
+    const socket = net.connect(strict.port, '127.0.0.1')
     socket.on('error', () => undefined)
     socket.resume()
     socket.write(bytes)
     await once(socket, 'close')
+    await strict.stop()
   })
 
 void test('idle connections take little memory each', async () => {

@@ -184,7 +184,7 @@ void test('a quiet client is pinged, and disconnected when it does not answer', 
       call.onCancel = (reason) => reasons.push(reason)
     }),
     limits: quick,
-    keepalive: { intervalMs: 30, timeoutMs: 30 },
+    keepalive: { intervalMs: 30, timeoutMs: 300 },
   })
   const peer = await RawPeer.connect(server.port)
   peer.send(headers(1, DO))

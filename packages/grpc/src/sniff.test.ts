@@ -34,7 +34,7 @@ const listener = net.createServer({ allowHalfOpen: true }, (socket) =>
     onHttp2: (s) => grpc.handle(s),
     onHttp1: (s) => web.emit('connection', s),
     onTls: (s) => secure.emit('connection', s),
-    timeoutMs: 200,
+    timeoutMs: 10_000,
   }),
 )
 let port = 0
@@ -55,6 +55,10 @@ function connect(): net.Socket {
 
 function connectTls(...protocols: string[]): tls.TLSSocket {
   return tls.connect({ port, host: '127.0.0.1', ALPNProtocols: protocols, rejectUnauthorized: false })
+}
+
+function unexpected(): void {
+  assert.fail('nothing was to be recognised')
 }
 
 async function everything(socket: net.Socket): Promise<string> {
@@ -114,11 +118,15 @@ for (const { name, bytes } of [
   { name: 'half a preface', bytes: 'PRI * HT' },
 ])
   void test(`a client that sends ${name} is disconnected in time`, async () => {
-    const socket = connect()
+    const impatient = net.createServer((socket) => {
+      sniff(socket, { onHttp2: unexpected, onHttp1: unexpected, timeoutMs: 20 })
+    })
+    const socket = net.connect(await listen(impatient), '127.0.0.1')
     socket.on('error', () => undefined)
     socket.resume()
     socket.write(bytes)
     await once(socket, 'close')
+    impatient.close()
   })
 
 void test('a client that leaves before it has said anything is forgotten', async () => {
