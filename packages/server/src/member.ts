@@ -18,7 +18,7 @@ import type { HealthSource } from './http/health.ts'
 import type { Logger } from './log/index.ts'
 import type { Cluster } from './membership/cluster.ts'
 import { hexId } from './membership/ids.ts'
-import { attributesJson, memberJson } from './membership/member.ts'
+import { attributesJson } from './membership/member.ts'
 import { encodeV2Snapshot } from './membership/v2-snapshot.ts'
 import { type Counters } from './metrics/index.ts'
 import { fillFromMember } from './metrics/fill.ts'
@@ -179,12 +179,6 @@ export class Member {
 
   /** Joins in: resolves once this member has published itself and the cluster's version is known. */
   async run(): Promise<void> {
-    const { bootstrap } = this.#storage
-    if (bootstrap.length > 0) {
-      this.#node.bootstrap(
-        bootstrap.map((member) => ({ id: member.id, context: Buffer.from(memberJson(member)) })),
-      )
-    }
     if (this.cluster.version !== undefined) this.#logClusterVersion(this.cluster.version)
     this.#every(EXPIRY_SWEEP_MS, () => this.#expire())
     this.#every(PURGE_INTERVAL_MS, () => this.#purge())

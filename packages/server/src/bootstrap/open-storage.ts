@@ -1,7 +1,13 @@
-import { join } from 'node:path'
-import { etcdserverpb } from '@etcd-ts/api'
+import { dirname, join } from 'node:path'
+import { etcdserverpb, raftpb } from '@etcd-ts/api'
 import type { Backend, LmdbBackendOptions } from '@etcd-ts/backend'
-import { type Clock, DirectoryInUseError, type DirectoryLock, type Disk } from '@etcd-ts/platform'
+import {
+  type Clock,
+  DirectoryInUseError,
+  type DirectoryLock,
+  type Disk,
+  makeDurableDirectory,
+} from '@etcd-ts/platform'
 import { type ConfState, type HardState, MemoryStorage, type Snapshot } from '@etcd-ts/raft'
 import { SnapshotStore, Wal, type WalOptions } from '@etcd-ts/wal'
 import type { ServerConfig } from '../config/index.ts'
@@ -9,9 +15,9 @@ import type { Logger } from '../log/index.ts'
 import type { Counters } from '../metrics/index.ts'
 import { Cluster } from '../membership/cluster.ts'
 import { hexId } from '../membership/ids.ts'
-import type { Member } from '../membership/member.ts'
+import { memberJson } from '../membership/member.ts'
 import { restoreV2Snapshot } from '../membership/v2-snapshot.ts'
-import { initialMembers } from './initial-members.ts'
+import { type InitialMembers, initialMembers } from './initial-members.ts'
 
 /** What a member finds, or makes, in its data folder. */
 export interface OpenStorage {
@@ -25,8 +31,6 @@ export interface OpenStorage {
   /** Index of the newest snapshot, 0 for none. */
   readonly snapshotIndex: number
   readonly confState: ConfState
-  /** Members that a new log has to begin with; empty when the log exists. */
-  readonly bootstrap: readonly Member[]
   /** What the backend holds: the index and term of the last entry whose effects are in it. */
   readonly consistent: { readonly index: number; readonly term: number }
   close(): Promise<void>
@@ -73,7 +77,7 @@ export function pathsOf(config: ServerConfig): { member: string; wal: string; sn
 export async function openStorage(config: ServerConfig, ports: StoragePorts): Promise<OpenStorage> {
   const { disk } = ports
   const paths = pathsOf(config)
-  disk.makeDirectory(paths.snap)
+  makeDurableDirectory(disk, paths.snap)
   const lock = await takeFolder(paths.member, ports)
   try {
     return await openLocked(config, ports, lock)
@@ -115,6 +119,7 @@ async function openLocked(
     throw new Error('this release runs clusters of one member: --initial-cluster names several')
   }
   const snapshots = new SnapshotStore(disk, paths.snap)
+  snapshots.removeTemporaries()
   const backend = ports.openBackend({
     path: paths.db,
     clock,
@@ -130,18 +135,24 @@ async function openLocked(
     const walOptions: WalOptions = {
       syncs: { clock, observe: (durationMs) => walFsyncSeconds.observe(durationMs / 1000) },
     }
-    const opened =
-      initial === undefined
-        ? restore(paths, disk, snapshots, log, walOptions)
-        : create(paths, disk, initial, walOptions)
+    if (initial !== undefined) {
+      if (consistent.index > 0) {
+        throw new Error(
+          `${paths.db} holds data, but there is no log in ${paths.wal}: one of the two was moved or removed`,
+        )
+      }
+      await createLog(disk, paths.wal, initial)
+    }
+    const opened = restore(paths, disk, snapshots, log, walOptions)
     if (consistent.index < opened.snapshotIndex) {
       throw new Error(
         `the backend (${paths.db}) ends at entry ${consistent.index}, before the snapshot at ${opened.snapshotIndex}: it is not the one that belongs to this log`,
       )
     }
-    if (!hasLog && consistent.index > 0) {
+    // An entry is applied once it is durable in the log: a log that ends before it is not whole.
+    if (consistent.index > log.lastIndex()) {
       throw new Error(
-        `${paths.db} holds data, but there is no log in ${paths.wal}: one of the two was moved or removed`,
+        `the log in ${paths.wal} ends at entry ${log.lastIndex()}, but the backend (${paths.db}) holds entry ${consistent.index}: the log has lost entries`,
       )
     }
     logger.info(hasLog ? 'restarting local member' : 'starting local member', {
@@ -155,7 +166,6 @@ async function openLocked(
       backend,
       log,
       confState: log.initialState().confState,
-      bootstrap: initial?.members ?? [],
       consistent,
       async close() {
         await opened.wal.close()
@@ -178,15 +188,32 @@ interface OpenedLog {
 
 type Paths = ReturnType<typeof pathsOf>
 
-function create(
-  paths: Paths,
-  disk: Disk,
-  initial: { memberId: bigint; clusterId: bigint },
-  options: WalOptions,
-): OpenedLog {
-  const metadata = etcdserverpb.Metadata.encode({ NodeID: initial.memberId, ClusterID: initial.clusterId })
-  const wal = Wal.create(disk, paths.wal, { ...options, metadata })
-  return { memberId: initial.memberId, cluster: new Cluster(initial.clusterId), wal, snapshotIndex: 0 }
+/**
+ * Makes the log of a new cluster, which begins with an entry for each member, committed by definition.
+ *
+ * It gets its name when it is whole: a log without these entries knows no voter, and would never have a leader.
+ */
+async function createLog(disk: Disk, path: string, initial: InitialMembers): Promise<void> {
+  const { memberId, clusterId, members } = initial
+  const draft = `${path}.new`
+  if (disk.exists(draft)) removeFolder(disk, draft)
+  const metadata = etcdserverpb.Metadata.encode({ NodeID: memberId, ClusterID: clusterId })
+  const wal = Wal.create(disk, draft, { metadata })
+  const entries = members.map((member, i) => {
+    const type = raftpb.ConfChangeType.ConfChangeAddNode
+    const context = Buffer.from(memberJson(member))
+    const data = raftpb.ConfChange.encode({ id: 0n, type, nodeId: member.id, context })
+    return { type: raftpb.EntryType.EntryConfChange, term: 1, index: i + 1, data }
+  })
+  wal.append({ term: 1, vote: 0n, commit: entries.length }, entries)
+  await wal.close()
+  disk.rename(draft, path)
+  disk.syncDirectoryNow(dirname(path))
+}
+
+function removeFolder(disk: Disk, path: string): void {
+  for (const name of disk.list(path)) disk.unlink(join(path, name))
+  disk.removeDirectory(path)
 }
 
 function restore(
@@ -201,10 +228,8 @@ function restore(
     inLog.some((known) => known.index === point.index && known.term === point.term),
   )
   const from = newest?.metadata ?? { index: 0, term: 0 }
-  const { wal, metadata, hardState, entries } = Wal.open(disk, paths.wal, {
-    index: from.index,
-    term: from.term,
-  })
+  const { index, term } = from
+  const { wal, metadata, hardState, entries } = Wal.open(disk, paths.wal, { index, term }, options)
   const { NodeID: memberId, ClusterID: clusterId } = etcdserverpb.Metadata.decode(metadata)
   const cluster = new Cluster(clusterId)
   if (newest !== undefined) {
