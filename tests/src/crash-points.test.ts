@@ -13,7 +13,7 @@ import { count } from './settings.ts'
 
 // The catalogue's D-20 with real processes: the same calls again and again, each time ended at another call to the disk.
 // ETCD_TS_CRASH_POINTS: how many of those points are tried.
-const points = count('ETCD_TS_CRASH_POINTS', { ci: 120, local: 6 })
+const points = count('ETCD_TS_CRASH_POINTS', { ci: 60, local: 6 })
 const seed = count('ETCD_TS_SEED', { ci: 1, local: 1 })
 const CALLS = 60
 const diskCalls: readonly FaultCall[] = [

@@ -105,7 +105,7 @@ void test(`${kills} SIGKILLs under concurrent writes lose no acknowledged write 
     }
     let stop = false
     const running = writers.map((writer) => writer.run(() => stop))
-    await arbitraryMoment(random.between(1, 250))
+    await arbitraryMoment(random.between(1, 120))
     await server.kill()
     stop = true
     await Promise.all(running)
