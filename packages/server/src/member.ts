@@ -41,6 +41,8 @@ export interface MemberPorts {
   readonly random: Random
   readonly logger: Logger
   readonly metrics: Counters
+  /** Where a segment of the log ends; etcd's size unless told. */
+  readonly walSegmentBytes?: number
   readonly openBackend: StoragePorts['openBackend']
   /** The member cannot go on (a failed sync, a broken invariant) and has stopped. */
   fatal(error: unknown): void
@@ -160,7 +162,12 @@ export class Member {
    * @throws when the folder is in use, damaged, of another cluster, or contradicts the configuration
    */
   static async open(config: ServerConfig, ports: MemberPorts): Promise<Member> {
-    const storage = await openStorage(config, { ...ports, writeFailed: (error) => ports.fatal(error) })
+    let member: Member | undefined
+    const failed = (error: unknown): void => {
+      if (member === undefined) ports.fatal(error)
+      else member.#fail(error)
+    }
+    const storage = await openStorage(config, { ...ports, writeFailed: failed })
     try {
       const store = await MvccStore.open({
         backend: storage.backend,
@@ -168,9 +175,10 @@ export class Member {
         random: ports.random,
         compactionBatchRows: config.compactionBatchLimit,
         compactionPauseMs: config.compactionSleepIntervalMs,
-        onFailed: (error) => ports.fatal(error),
+        onFailed: failed,
       })
-      return new Member(config, ports, storage, store)
+      member = new Member(config, ports, storage, store)
+      return member
     } catch (error) {
       await storage.close()
       throw error
@@ -185,7 +193,7 @@ export class Member {
     this.#loop.start()
     await this.#publish()
     await this.#settleClusterVersion()
-    this.#startCompactor()
+    if (!this.#stopping.signal.aborted) this.#startCompactor()
   }
 
   /** Answers no more, writes what is buffered and closes the files. */
@@ -197,9 +205,12 @@ export class Member {
     this.#proposals.rejectAll(stopped)
     this.#reads.rejectAll(stopped)
     await Promise.allSettled(this.#background)
-    this.#loop.saveCommit()
-    await this.store.close()
-    await this.#storage.close()
+    try {
+      this.#loop.saveCommit()
+      await this.store.close()
+    } finally {
+      await this.#storage.close()
+    }
   }
 
   get isLeader(): boolean {
@@ -480,8 +491,14 @@ export class Member {
 
   /** Sets the cluster's version where there is none: that of its only member. */
   async #settleClusterVersion(): Promise<void> {
-    if (this.cluster.version !== undefined || this.#stopping.signal.aborted) return
-    await this.#proposeV2('/0/version', COMPAT_CLUSTER_VERSION)
+    while (this.cluster.version === undefined && !this.#stopping.signal.aborted) {
+      try {
+        await this.#proposeV2('/0/version', COMPAT_CLUSTER_VERSION)
+      } catch (error) {
+        if (this.#stopping.signal.aborted) return
+        this.#ports.logger.warn('failed to update cluster version', { error: String(error) })
+      }
+    }
   }
 
   #loggedVersion: string | undefined

@@ -42,6 +42,8 @@ export interface StoragePorts {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Counters
+  /** Where a segment of the log ends; etcd's size unless told. */
+  readonly walSegmentBytes?: number
   /** Opens the state's file, or makes it. @throws BackendError */
   openBackend(options: LmdbBackendOptions): Backend
   /** The backend cannot write any more: the member must stop. */
@@ -134,6 +136,7 @@ async function openLocked(
     const { walFsyncSeconds } = ports.metrics.disk
     const walOptions: WalOptions = {
       syncs: { clock, observe: (durationMs) => walFsyncSeconds.observe(durationMs / 1000) },
+      ...(ports.walSegmentBytes === undefined ? {} : { segmentBytes: ports.walSegmentBytes }),
     }
     if (initial !== undefined) {
       if (consistent.index > 0) {
@@ -141,7 +144,7 @@ async function openLocked(
           `${paths.db} holds data, but there is no log in ${paths.wal}: one of the two was moved or removed`,
         )
       }
-      await createLog(disk, paths.wal, initial)
+      await createLog(disk, paths.wal, initial, walOptions)
     }
     const opened = restore(paths, disk, snapshots, log, walOptions)
     if (consistent.index < opened.snapshotIndex) {
@@ -168,9 +171,11 @@ async function openLocked(
       confState: log.initialState().confState,
       consistent,
       async close() {
-        await opened.wal.close()
-        await backend.close()
-        lock.release()
+        try {
+          await opened.wal.close()
+        } finally {
+          await backend.close().finally(() => lock.release())
+        }
       },
     }
   } catch (error) {
@@ -193,12 +198,17 @@ type Paths = ReturnType<typeof pathsOf>
  *
  * It gets its name when it is whole: a log without these entries knows no voter, and would never have a leader.
  */
-async function createLog(disk: Disk, path: string, initial: InitialMembers): Promise<void> {
+async function createLog(
+  disk: Disk,
+  path: string,
+  initial: InitialMembers,
+  options: WalOptions,
+): Promise<void> {
   const { memberId, clusterId, members } = initial
   const draft = `${path}.new`
   if (disk.exists(draft)) removeFolder(disk, draft)
   const metadata = etcdserverpb.Metadata.encode({ NodeID: memberId, ClusterID: clusterId })
-  const wal = Wal.create(disk, draft, { metadata })
+  const wal = Wal.create(disk, draft, { ...options, metadata })
   const entries = members.map((member, i) => {
     const type = raftpb.ConfChangeType.ConfChangeAddNode
     const context = Buffer.from(memberJson(member))

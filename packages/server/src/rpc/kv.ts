@@ -1,4 +1,4 @@
-import { type Codec, etcdserverpb } from '@etcd-ts/api'
+import { ApiError, type Codec, etcdserverpb } from '@etcd-ts/api'
 import type { Method, UnaryCall } from '@etcd-ts/grpc'
 import {
   type DeleteRangeResult,
@@ -95,7 +95,8 @@ class CompactionCall extends WaitingCall<CompactionResult> {
     }
     result.done.then(
       () => this.#respond(result.revision),
-      (error: unknown) => this.failed(error),
+      // Only a member that ends leaves the removal to its next run.
+      () => this.failed(new ApiError('stopped')),
     )
   }
 
