@@ -2,7 +2,7 @@ import type { ClientConnection } from './client-connection.ts'
 import type { Deadlined } from './deadline-wheel.ts'
 import { ErrorCode } from './frames.ts'
 import type { HpackDecoder } from './hpack/decoder.ts'
-import { MessageStream } from './message-stream.ts'
+import { CUT_MESSAGE, MessageStream } from './message-stream.ts'
 import { foreignStatus, readResponseHead, resetStatus } from './response-head.ts'
 import { MetadataList } from './metadata.ts'
 import type { Metadata } from './service.ts'
@@ -155,6 +155,12 @@ export class ClientCall extends MessageStream implements Deadlined {
 
   protected onMessageFault(status: Status): void {
     this.#stop(status)
+  }
+
+  protected onCutMessage(): void {
+    // A server that failed inside an answer says why.
+    if (this.#finalStatus !== undefined && this.#finalStatus.status.code !== Code.Ok) this.onMessagesEnd()
+    else this.#stop(CUT_MESSAGE)
   }
 
   protected onMessagesEnd(): void {

@@ -7,7 +7,7 @@ import { GrpcClient } from './client.ts'
 import { GrpcError } from './grpc-error.ts'
 import type { CancelReason, StreamCall, UnaryCall } from './service.ts'
 import { Code } from './status.ts'
-import { data, frame, headers, listen, message, type RawFrame, RawPeer } from './testing/raw-peer.ts'
+import { block, data, frame, headers, listen, message, type RawFrame, RawPeer } from './testing/raw-peer.ts'
 import { startServer, streaming, unary } from './testing/test-server.ts'
 
 const DO = '/test.Test/Do'
@@ -291,6 +291,92 @@ void test('GOAWAY ends the calls that it leaves out, and says that they were not
   assert.equal(first.unprocessed, false)
   client.close()
 })
+
+for (const { name, trailers, expected } of [
+  {
+    name: 'trailers with an error',
+    trailers: block(['grpc-status', '8'], ['grpc-message', 'too much']),
+    expected: { code: Code.ResourceExhausted, message: 'too much' },
+  },
+  {
+    name: 'good trailers',
+    trailers: block(['grpc-status', '0']),
+    expected: { code: Code.Internal, message: 'unexpected EOF' },
+  },
+  {
+    name: 'trailers without a status',
+    trailers: block(['x', 'y']),
+    expected: { code: Code.Internal, message: 'server closed the stream without sending trailers' },
+  },
+])
+  void test(`an answer cut short by ${name} fails`, async () => {
+    const [peer, client] = await serveRaw()
+    const call = client.unary(DO, Buffer.of())
+    await peer.type(FrameType.Data, 1)
+    peer.send(
+      frame(
+        FrameType.Headers,
+        Flag.EndHeaders,
+        1,
+        block([':status', '200'], ['content-type', 'application/grpc']),
+      ),
+      data(1, message('hello').subarray(0, 7)),
+      frame(FrameType.Headers, Flag.EndHeaders | Flag.EndStream, 1, trailers),
+    )
+    const { code, message: text } = await failed(call)
+    assert.deepEqual({ code, message: text }, expected)
+    client.close()
+  })
+
+for (const { name, pairs, expected } of [
+  {
+    name: 'a web page',
+    pairs: [
+      [':status', '404'],
+      ['content-type', 'text/html'],
+    ],
+    expected: {
+      code: Code.Unimplemented,
+      message:
+        'unexpected HTTP status code received from server: 404; transport: received unexpected content-type "text/html"',
+    },
+  },
+  {
+    name: 'a proxy that cannot reach the server',
+    pairs: [[':status', '503']],
+    expected: {
+      code: Code.Unavailable,
+      message:
+        'unexpected HTTP status code received from server: 503; malformed header: missing HTTP content-type',
+    },
+  },
+  {
+    name: 'a status that is no number',
+    pairs: [
+      [':status', '200'],
+      ['content-type', 'application/grpc'],
+      ['grpc-status', 'x'],
+    ],
+    expected: { code: Code.Unknown, message: '' },
+  },
+  {
+    name: 'no :status',
+    pairs: [['content-type', 'application/grpc']],
+    expected: {
+      code: Code.Internal,
+      message: 'stream terminated by RST_STREAM with error code: PROTOCOL_ERROR',
+    },
+  },
+] as const)
+  void test(`an answer of ${name} fails with code ${expected.code}`, async () => {
+    const [peer, client] = await serveRaw()
+    const call = client.unary(DO, Buffer.of())
+    await peer.type(FrameType.Data, 1)
+    peer.send(frame(FrameType.Headers, Flag.EndHeaders | Flag.EndStream, 1, block(...pairs)))
+    const { code, message: text } = await failed(call)
+    assert.deepEqual({ code, message: text }, expected)
+    client.close()
+  })
 
 void test('a cut connection ends its calls with Unavailable, and the next call makes another', async () => {
   const server = await startServer({ limits: quick })

@@ -9,6 +9,9 @@ import { Stream } from './stream.ts'
 /** First room for an unfinished message; it doubles as bytes come, so a false length reserves nothing. */
 const FIRST_ROOM_BYTES = 32 * 1024
 
+/** The end of a stream inside a message. */
+export const CUT_MESSAGE: Status = { code: Code.Internal, message: 'unexpected EOF' }
+
 /** A message of which a part has arrived: its prefix (flag, length) first, then its body. */
 class PartialMessage {
   readonly prefix = Buffer.alloc(MESSAGE_PREFIX_BYTES)
@@ -69,6 +72,8 @@ export abstract class MessageStream extends Stream implements WindowApplicant {
   protected abstract onMessageBytes(message: Buffer): void
   /** What was received is no message that we take. */
   protected abstract onMessageFault(status: Status): void
+  /** The peer has ended its half inside a message. */
+  protected abstract onCutMessage(): void
   /** The peer has ended its half and every message has been handed on. */
   protected abstract onMessagesEnd(): void
 
@@ -85,8 +90,7 @@ export abstract class MessageStream extends Stream implements WindowApplicant {
   onRemoteEnd(): void {
     if (!this.wantsMessages) return
     if (this.#paused) this.#endOwed = true
-    else if (this.#partial !== undefined)
-      this.onMessageFault({ code: Code.Internal, message: 'unexpected EOF' })
+    else if (this.#partial !== undefined) this.onCutMessage()
     else this.onMessagesEnd()
   }
 

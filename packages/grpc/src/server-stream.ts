@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Deadlined } from './deadline-wheel.ts'
 import { ErrorCode } from './frames.ts'
 import { statusOf } from './grpc-error.ts'
-import { MessageStream } from './message-stream.ts'
+import { CUT_MESSAGE, MessageStream } from './message-stream.ts'
 import type { MethodEntry } from './method-table.ts'
 import type { RequestHead } from './request-head.ts'
 import { headerPairs, type Pair, plainBlock, plainOkTrailers, statusPairs } from './response-blocks.ts'
@@ -12,10 +12,9 @@ import { Code, type Status } from './status.ts'
 
 const OK: Status = { code: Code.Ok, message: '' }
 const DEADLINE_EXCEEDED: Status = { code: Code.DeadlineExceeded, message: 'context deadline exceeded' }
-const NO_REQUEST: Status = {
-  code: Code.Internal,
-  message: 'cardinality violation: received no request message from non-client-streaming RPC',
-}
+/** A unary call that ends before, or inside, its request: the code is etcd's, where streams have Internal. */
+const NO_REQUEST: Status = { code: Code.Unknown, message: 'EOF' }
+const CUT_REQUEST: Status = { code: Code.Unknown, message: 'unexpected EOF' }
 
 /** One call on the server: what its service holds, and the stream that carries it. */
 export class ServerStream extends MessageStream implements UnaryCall, StreamCall, Deadlined {
@@ -123,6 +122,10 @@ export class ServerStream extends MessageStream implements UnaryCall, StreamCall
     const { onCancel } = this
     this.#finish(status)
     if (this.#entry.kind === 'stream') onCancel?.('cancelled')
+  }
+
+  protected onCutMessage(): void {
+    this.onMessageFault(this.#entry.kind === 'unary' ? CUT_REQUEST : CUT_MESSAGE)
   }
 
   protected onMessagesEnd(): void {

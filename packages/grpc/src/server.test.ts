@@ -369,20 +369,20 @@ const answers: AnswerRow[] = [
   {
     name: 'a message cut short',
     send: message('hello').subarray(0, 8),
-    status: '13',
+    status: '2',
     text: 'unexpected EOF',
   },
   {
     name: 'a prefix cut short',
     send: message('hello').subarray(0, 3),
-    status: '13',
+    status: '2',
     text: 'unexpected EOF',
   },
   {
     name: 'no message',
     send: Buffer.alloc(0),
-    status: '13',
-    text: 'cardinality violation: received no request message from non-client-streaming RPC',
+    status: '2',
+    text: 'EOF',
   },
   { name: 'a missing te', pairs: replaced(['te', undefined]), send: message('hello'), status: '0' },
   {
