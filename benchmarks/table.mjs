@@ -26,7 +26,9 @@ function bigRows({ etcd, 'etcd-ts': ours }) {
     ['counting all keys', 'countMs', (value) => `${value.toFixed(1)} ms`],
     ['Range of 1,000 keys', 'pageMs', (value) => `${value.toFixed(2)} ms`],
   ]
-  return rows.map(([title, field, format]) => `| ${title} | ${pair(etcd?.[field], ours[field], format)} |`)
+  return rows.map(([title, field, format]) =>
+    ['', title, pair(etcd?.[field], ours[field], format), ''].join(' | ').trim(),
+  )
 }
 
 /** The report as a Markdown table: etcd / etcd-ts in each cell. */

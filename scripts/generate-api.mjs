@@ -24,7 +24,7 @@ const WIRE_TYPE = { uint64: 0, int64: 0, uint32: 0, bool: 0, enum: 0, string: 2,
 function protoFiles() {
   return readdirSync(protoDir, { recursive: true })
     .filter((name) => name.endsWith('.proto') && name !== OPTIONS_FILE)
-    .sort()
+    .sort((a, b) => (a < b ? -1 : 1))
 }
 
 function parseAll() {

@@ -19,7 +19,7 @@ function testFilesIn(folder) {
     if (entry.isDirectory()) found.push(...testFilesIn(path))
     else if (entry.name.endsWith('.test.js')) found.push(path)
   }
-  return found.sort()
+  return found.toSorted((a, b) => (a < b ? -1 : 1))
 }
 
 /** Runs `files`, printing what fails as it happens; resolves to the counts. */

@@ -1,4 +1,5 @@
 import { ApiError, type Codec, etcdserverpb, raftpb } from '@etcd-ts/api'
+import type { Backend, LmdbBackendOptions } from '@etcd-ts/backend'
 import type { Method, ServiceTable } from '@etcd-ts/grpc'
 import { MvccStore } from '@etcd-ts/mvcc'
 import type { Clock, Disk, Random, Timer } from '@etcd-ts/platform'
@@ -6,12 +7,7 @@ import { type Entry, RawNode, raftStateName } from '@etcd-ts/raft'
 import { Alarms, alarmName } from './apply/alarms.ts'
 import { Applier } from './apply/applier.ts'
 import { Quota } from './apply/quota.ts'
-import {
-  BACKEND_PENDING_BYTES_MAX,
-  type OpenStorage,
-  type StoragePorts,
-  openStorage,
-} from './bootstrap/open-storage.ts'
+import { BACKEND_PENDING_BYTES_MAX, type OpenStorage, openStorage } from './bootstrap/open-storage.ts'
 import { runPeriodicCompaction, runRevisionCompaction } from './compactor/auto-compaction.ts'
 import { COMPAT_CLUSTER_VERSION, COMPAT_VERSION, type ServerConfig } from './config/index.ts'
 import type { HealthSource } from './http/health.ts'
@@ -43,7 +39,7 @@ export interface MemberPorts {
   readonly metrics: Counters
   /** Where a segment of the log ends; etcd's size unless told. */
   readonly walSegmentBytes?: number
-  readonly openBackend: StoragePorts['openBackend']
+  readonly openBackend: (options: LmdbBackendOptions) => Backend
   /** The member cannot go on (a failed sync, a broken invariant) and has stopped. */
   fatal(error: unknown): void
 }
@@ -270,7 +266,7 @@ export class Member {
         store: this.store,
         writer: new ResponseWriter(this.cluster.id, this.id),
         txnOpsMax: this.#config.maxTxnOps,
-        term: header.term,
+        term: () => this.#loop.term,
         deadlineMs: () => this.#deadlineMs(),
         propose: (field, codec, request, waiter) => this.#propose(field, codec, request, waiter),
         readLinearizable: (read) => this.#readLinearizable(read),

@@ -45,7 +45,7 @@ export interface StoragePorts {
   /** Where a segment of the log ends; etcd's size unless told. */
   readonly walSegmentBytes?: number
   /** Opens the state's file, or makes it. @throws BackendError */
-  openBackend(options: LmdbBackendOptions): Backend
+  readonly openBackend: (options: LmdbBackendOptions) => Backend
   /** The backend cannot write any more: the member must stop. */
   writeFailed(error: Error): void
 }
@@ -128,7 +128,7 @@ async function openLocked(
     batchIntervalMs: config.backendBatchIntervalMs,
     batchLimit: config.backendBatchLimit,
     pendingBytesMax: BACKEND_PENDING_BYTES_MAX,
-    onWriteFailed: ports.writeFailed,
+    onWriteFailed: (error) => ports.writeFailed(error),
   })
   const consistent = { index: counter(backend, 'consistent_index'), term: counter(backend, 'term') }
   const log = new MemoryStorage()

@@ -50,10 +50,10 @@ const cases: { name: string; change: MembershipChange; rejected: RejectedChange 
 ]
 
 for (const { name, change, rejected } of cases) {
-  test(name, () => assert.equal(clusterOfThree().validate(change), rejected))
+  void test(name, () => assert.equal(clusterOfThree().validate(change), rejected))
 }
 
-test('an update leaves the learner flag alone', () => {
+void test('an update leaves the learner flag alone', () => {
   const cluster = clusterOfThree()
   cluster.apply({ kind: 'update', id: 3n, peerUrls: ['http://b:1', 'http://a:1'] })
   assert.deepEqual(
@@ -62,13 +62,13 @@ test('an update leaves the learner flag alone', () => {
   )
 })
 
-test('what a removed member publishes is ignored; what a stranger publishes is a contradiction', () => {
+void test('what a removed member publishes is ignored; what a stranger publishes is a contradiction', () => {
   const cluster = clusterOfThree()
   assert.equal(cluster.applyAttributes(9n, { name: 'ghost', clientUrls: [] }), undefined)
   assert.throws(() => cluster.applyAttributes(8n, { name: 'stranger', clientUrls: [] }), /does not exist/)
 })
 
-test('a snapshot carries members, removed ids and the version', () => {
+void test('a snapshot carries members, removed ids and the version', () => {
   const before = clusterOfThree()
   before.applyAttributes(2n, { name: '<b>', clientUrls: ['http://m2:2379'] })
   const after = new Cluster(before.id)
@@ -78,7 +78,7 @@ test('a snapshot carries members, removed ids and the version', () => {
   assert.equal(after.version, '3.5.0')
 })
 
-test('a snapshot of real etcd is read: values as strings of JSON, ids in hex', () => {
+void test('a snapshot of real etcd is read: values as strings of JSON, ids in hex', () => {
   const node = (value: string): object => ({
     Path: '',
     CreatedIndex: 1,

@@ -9,19 +9,19 @@ for (const { urls, token, id } of [
   { urls: ['http://etcd-node3:2380'], token: 'etcd-cluster', id: '9e13ad3ed0f8a26b' },
   { urls: ['http://localhost:2380'], token: 'etcd-cluster', id: '8e9e05c52164694d' },
 ]) {
-  test(`${urls.join()} with token ${token} is member ${id}, as in etcd`, () => {
+  void test(`${urls.join()} with token ${token} is member ${id}, as in etcd`, () => {
     assert.equal(hexId(bootstrapMemberId(urls, token)), id)
   })
 }
 
-test('the order of the URLs does not matter to the id', () => {
+void test('the order of the URLs does not matter to the id', () => {
   assert.equal(
     bootstrapMemberId(['http://b:1', 'http://a:1'], 't'),
     bootstrapMemberId(['http://a:1', 'http://b:1'], 't'),
   )
 })
 
-test('a cluster of the default member has the id that etcd gives it, in any order of its members', () => {
+void test('a cluster of the default member has the id that etcd gives it, in any order of its members', () => {
   assert.equal(hexId(clusterIdOf([0x8e9e05c52164694dn])), 'cdf818194e3a8c32')
   assert.equal(clusterIdOf([1n, 2n ** 63n]), clusterIdOf([2n ** 63n, 1n]))
 })

@@ -18,7 +18,7 @@ const full: Member = {
   clientUrls: ['http://127.0.0.1:21101'],
 }
 
-test('a member is written as etcd writes it, with its id to the last digit', () => {
+void test('a member is written as etcd writes it, with its id to the last digit', () => {
   assert.equal(
     memberJson(full),
     '{"id":10411510122038010722,"peerURLs":["http://127.0.0.1:21102"],"isLearner":true,"name":"default","clientURLs":["http://127.0.0.1:21101"]}',
@@ -26,7 +26,7 @@ test('a member is written as etcd writes it, with its id to the last digit', () 
   assert.deepEqual(parseMember(memberJson(full)), full)
 })
 
-test('what is empty is left out', () => {
+void test('what is empty is left out', () => {
   const bare: Member = { id: 7n, peerUrls: [], isLearner: false, name: '', clientUrls: [] }
   assert.equal(memberJson(bare), '{"id":7,"peerURLs":[]}')
   assert.equal(attributesJson(bare), '{}')
@@ -34,7 +34,7 @@ test('what is empty is left out', () => {
   assert.deepEqual(parseMember('{"id":7,"peerURLs":null}'), bare)
 })
 
-test('markup in a name is escaped as Go escapes it', () => {
+void test('markup in a name is escaped as Go escapes it', () => {
   assert.equal(
     attributesJson({ name: '<a&"b">', clientUrls: [] }),
     '{"name":"\\u003ca\\u0026\\"b\\"\\u003e"}',
@@ -42,12 +42,12 @@ test('markup in a name is escaped as Go escapes it', () => {
   assert.equal(parseAttributes('{"name":"\\u003ca\\u0026\\"b\\"\\u003e"}').name, '<a&"b">')
 })
 
-test('a promotion is told from an addition', () => {
+void test('a promotion is told from an addition', () => {
   assert.equal(isPromotion('{"id":7,"peerURLs":null,"isPromote":true}'), true)
   assert.equal(isPromotion('{"id":7,"peerURLs":["http://a:1"]}'), false)
 })
 
-test('a context without an id is refused', () => {
+void test('a context without an id is refused', () => {
   assert.throws(() => parseMember('{"peerURLs":[]}'), /without an id/)
   assert.throws(() => parseMember('{"id":"7"}'), /without an id/)
   assert.throws(() => parseMember('nonsense'))

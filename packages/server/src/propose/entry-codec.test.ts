@@ -11,7 +11,7 @@ const put = etcdserverpb.PutRequest.create({
 })
 
 for (const memberId of [0x8e9e05c52164694dn, 0x1n, 0x10000n, 0xffffn]) {
-  test(`a put entry of member ${memberId.toString(16)} is what the codec reads and writes`, () => {
+  void test(`a put entry of member ${memberId.toString(16)} is what the codec reads and writes`, () => {
     const ids = new RequestIds(memberId, 1_795_500_000_123)
     const requestId = ids.next()
     const bytes = encodeProposal(ids, requestId, ProposalField.put, etcdserverpb.PutRequest, put)
@@ -23,13 +23,13 @@ for (const memberId of [0x8e9e05c52164694dn, 0x1n, 0x10000n, 0xffffn]) {
   })
 }
 
-test("another member's id is not taken for one of ours", () => {
+void test("another member's id is not taken for one of ours", () => {
   const theirs = new RequestIds(0x1234n, 5)
   const bytes = encodeProposal(theirs, theirs.next(), ProposalField.put, etcdserverpb.PutRequest, put)
   assert.equal(decodePutEntry(bytes, new RequestIds(0x4321n, 5))?.requestId, -1)
 })
 
-test('anything but a put with a plain header is left to the codec', () => {
+void test('anything but a put with a plain header is left to the codec', () => {
   const ids = new RequestIds(0x1234n, 5)
   const compaction = encodeProposal(
     ids,

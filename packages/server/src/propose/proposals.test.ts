@@ -14,7 +14,7 @@ function waiter(deadlineMs: number): Waiter & { readonly outcomes: unknown[] } {
   }
 }
 
-test('a waiter hears of its entry once', () => {
+void test('a waiter hears of its entry once', () => {
   const proposals = new Proposals()
   const call = waiter(10)
   proposals.register(1, call, 5)
@@ -25,7 +25,7 @@ test('a waiter hears of its entry once', () => {
   assert.equal(proposals.size, 0)
 })
 
-test('expiry takes those whose time is up and leaves the others', () => {
+void test('expiry takes those whose time is up and leaves the others', () => {
   const proposals = new Proposals()
   const calls = [waiter(10), waiter(11), waiter(12)] as const
   for (const [id, call] of calls.entries()) proposals.register(id, call, 1)
@@ -36,7 +36,7 @@ test('expiry takes those whose time is up and leaves the others', () => {
   )
 })
 
-test('what waits is bounded in number and in bytes, and room comes back', () => {
+void test('what waits is bounded in number and in bytes, and room comes back', () => {
   const proposals = new Proposals()
   const half = 128 * 1024 * 1024
   proposals.register(1, waiter(10), half)

@@ -55,7 +55,7 @@ export class Proposals {
   }
 
   rejectAll(error: unknown): void {
-    for (const requestId of [...this.#waiting.keys()]) this.reject(requestId, error)
+    for (const requestId of this.#waiting.keys()) this.reject(requestId, error)
   }
 
   #take(requestId: number): Waiter | undefined {

@@ -24,7 +24,7 @@ function counted(): ReadIndex {
   return new ReadIndex(() => ++id)
 }
 
-test('all reads that wait share one round, and those that come later wait for the next', () => {
+void test('all reads that wait share one round, and those that come later wait for the next', () => {
   const reads = counted()
   const [first, second, late] = [new Read(), new Read(), new Read()]
   reads.add(first)
@@ -37,7 +37,7 @@ test('all reads that wait share one round, and those that come later wait for th
   assert.equal(reads.startRound(2), 2)
 })
 
-test('a confirmed read waits until its index is applied', () => {
+void test('a confirmed read waits until its index is applied', () => {
   const reads = counted()
   const read = new Read()
   reads.add(read)
@@ -48,7 +48,7 @@ test('a confirmed read waits until its index is applied', () => {
   assert.equal(read.outcome, 'ready')
 })
 
-test('a round that gets no answer is asked again under another id, and the first answer is not taken', () => {
+void test('a round that gets no answer is asked again under another id, and the first answer is not taken', () => {
   const reads = counted()
   const read = new Read()
   reads.add(read)
@@ -61,7 +61,7 @@ test('a round that gets no answer is asked again under another id, and the first
   assert.equal(read.outcome, 'ready')
 })
 
-test('reads fail when their time is up, wherever they wait', () => {
+void test('reads fail when their time is up, wherever they wait', () => {
   const reads = counted()
   const [confirmed, asked, queued, patient] = [new Read(10), new Read(10), new Read(10), new Read(20)]
   reads.add(confirmed)
@@ -76,7 +76,7 @@ test('reads fail when their time is up, wherever they wait', () => {
   assert.equal(patient.outcome, 'waiting')
 })
 
-test('a change of leader fails what was asked of the old one', () => {
+void test('a change of leader fails what was asked of the old one', () => {
   const reads = counted()
   const [asked, queued] = [new Read(), new Read()]
   reads.add(asked)

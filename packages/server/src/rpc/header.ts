@@ -1,4 +1,4 @@
-import { etcdserverpb } from '@etcd-ts/api'
+import type { etcdserverpb } from '@etcd-ts/api'
 
 /** Where the common header of answers comes from. */
 export interface HeaderSource {

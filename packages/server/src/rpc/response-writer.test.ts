@@ -21,14 +21,14 @@ function written(): Buffer {
   return Buffer.from(writer.bytes.subarray(0, writer.length))
 }
 
-test('a put, with and without the pair before it', () => {
+void test('a put, with and without the pair before it', () => {
   writer.put({ kind: 'put', revision, prevKv: undefined }, 2)
   assert.deepEqual(written(), Buffer.from(etcdserverpb.PutResponse.encode({ header })))
   writer.put({ kind: 'put', revision, prevKv: stored }, 2)
   assert.deepEqual(written(), Buffer.from(etcdserverpb.PutResponse.encode({ header, prevKv: pair })))
 })
 
-test('a range, empty and full', () => {
+void test('a range, empty and full', () => {
   writer.range({ kind: 'range', revision, count: 0, more: false, kvs: [] }, 2)
   assert.deepEqual(written(), Buffer.from(etcdserverpb.RangeResponse.encode({ header })))
   writer.range({ kind: 'range', revision, count: 1000, more: true, kvs: [stored, stored] }, 2)
@@ -38,7 +38,7 @@ test('a range, empty and full', () => {
   )
 })
 
-test('a deletion with the pairs that it removed', () => {
+void test('a deletion with the pairs that it removed', () => {
   writer.deleteRange({ kind: 'deleteRange', revision, deleted: 2, prevKvs: [stored, stored] }, 2)
   assert.deepEqual(
     written(),
@@ -46,7 +46,7 @@ test('a deletion with the pairs that it removed', () => {
   )
 })
 
-test('a txn: inner answers have the revision alone, and a nested txn an empty header', () => {
+void test('a txn: inner answers have the revision alone, and a nested txn an empty header', () => {
   const inner = { revision, clusterId: 0n, memberId: 0n, raftTerm: 0 }
   const empty = { ...inner, revision: 0 }
   writer.txn(
@@ -93,7 +93,7 @@ test('a txn: inner answers have the revision alone, and a nested txn an empty he
   )
 })
 
-test('an answer larger than the buffer fits, and the buffer shrinks back after a huge one', () => {
+void test('an answer larger than the buffer fits, and the buffer shrinks back after a huge one', () => {
   const huge = mvccpb.KeyValue.encode({ ...pair, value: Buffer.alloc(5 * 1024 * 1024) })
   writer.range({ kind: 'range', revision, count: 1, more: false, kvs: [huge] }, 2)
   assert.equal(etcdserverpb.RangeResponse.decode(written()).kvs[0]?.value.length, 5 * 1024 * 1024)
