@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { GrpcServer, type ServiceTable, sniff } from '@etcd-ts/grpc'
 import type { Disk } from '@etcd-ts/platform'
-import { COMPAT_VERSION, type EndpointUrl, type ServerConfig } from './config/index.ts'
+import { COMPAT_VERSION, type EndpointUrl, type ServerConfig, isSecure } from './config/index.ts'
 import { answer, answerNotFound, refusesMethod, targetOf } from './http/answer.ts'
 import { clientHttpHandler, handleMetrics, handleVersion } from './http/client-http.ts'
 import { Gateway } from './http/gateway.ts'
@@ -40,7 +40,10 @@ export async function openListeners(config: ServerConfig, disk: Disk): Promise<L
   const openAll = async (urls: readonly EndpointUrl[], tls: typeof clientTls): Promise<Listener[]> => {
     const listeners: Listener[] = []
     for (const url of urls) {
-      const listener = await Listener.open(url, tls)
+      // One address may be listed as http and as https: the plain listener then serves both.
+      const twin = urls.find((other) => other.host === url.host && isSecure(other) !== isSecure(url))
+      if (twin !== undefined && isSecure(url)) continue
+      const listener = await Listener.open(url, tls, twin !== undefined)
       opened.push(listener)
       listeners.push(listener)
     }
@@ -119,14 +122,15 @@ export class Frontend {
     })
 
     const splitClient = config.listenClientHttpUrls.length === 0
-    for (const listener of listeners.peer) listener.serve((socket) => split(socket, this.#peerGrpc, peerHttp))
+    for (const listener of listeners.peer)
+      listener.serve((socket) => split(listener, socket, this.#peerGrpc, peerHttp))
     for (const listener of listeners.metrics)
       listener.serve((socket) => metricsHttp.emit('connection', socket))
     for (const listener of listeners.clientHttp)
       listener.serve((socket) => clientHttp.emit('connection', socket))
     for (const listener of listeners.client) {
       listener.serve((socket) => {
-        if (splitClient) split(socket, this.#grpc, clientHttp)
+        if (splitClient) split(listener, socket, this.#grpc, clientHttp)
         else this.#grpc.handle(socket)
       })
     }
@@ -137,8 +141,8 @@ export class Frontend {
     const { client, clientHttp } = this.#listeners
     this.#logger.info('ready to serve client requests')
     for (const listener of [...client, ...clientHttp]) {
-      const secure = listener.url.scheme === 'https' || listener.url.scheme === 'unixs'
-      if (secure) this.#logger.info('serving client traffic securely', { address: listener.address })
+      if (isSecure(listener.url))
+        this.#logger.info('serving client traffic securely', { address: listener.address })
       else {
         this.#logger.info('serving client traffic insecurely; this is strongly discouraged!', {
           address: listener.address,
@@ -176,7 +180,7 @@ function grpcServer(services: ServiceTable, config: ServerConfig): GrpcServer {
 }
 
 /** HTTP/2 goes to gRPC, HTTP/1.1 to the HTTP server of the same address. */
-function split(socket: Socket, grpc: GrpcServer, http: HttpServer): void {
+function split(listener: Listener, socket: Socket, grpc: GrpcServer, http: HttpServer): void {
   if (socket instanceof TLSSocket) {
     if (isHttp2(socket)) grpc.handle(socket)
     else http.emit('connection', socket)
@@ -185,6 +189,7 @@ function split(socket: Socket, grpc: GrpcServer, http: HttpServer): void {
   sniff(socket, {
     timeoutMs: SNIFF_TIMEOUT_MS,
     onHttp2: (connection) => grpc.handle(connection),
+    ...(listener.alsoTls ? { onTls: (connection: Socket) => listener.startTls(connection) } : {}),
     onHttp1: (connection) => {
       http.emit('connection', connection)
       connection.resume()

@@ -5,6 +5,12 @@ import { type EndpointUrl, isSecure, isUnix, socketPath } from '../config/index.
 /** Connections that the system may hold until this process accepts them. */
 const BACKLOG = 4096
 
+/**
+ * By preference: gRPC clients offer h2 alone and get it; a browser or curl, which offers both, comes for JSON or pages
+ * and gets HTTP/1.1, so HTTP/2 has to carry nothing but gRPC.
+ */
+const ALPNProtocols = ['http/1.1', 'h2']
+
 /** Go's wording of why an address could not be bound. */
 function bindError(url: EndpointUrl, error: NodeJS.ErrnoException): Error {
   const reasons: Readonly<Record<string, string>> = {
@@ -24,37 +30,53 @@ function bindError(url: EndpointUrl, error: NodeJS.ErrnoException): Error {
  */
 export class Listener {
   readonly url: EndpointUrl
+  /** Whether connections may begin with a TLS handshake although the address is a plain one. */
+  readonly alsoTls: boolean
   readonly #server: Server
+  /** Not bound to anything: it takes over the TLS connections of a plain address. */
+  readonly #tls: Server | undefined
   #waiting: Socket[] = []
   #serve: ((socket: Socket) => void) | undefined
 
-  private constructor(url: EndpointUrl, server: Server) {
+  private constructor(url: EndpointUrl, server: Server, tls: Server | undefined) {
     this.url = url
+    this.alsoTls = tls !== undefined
     this.#server = server
+    this.#tls = tls
   }
 
   /**
    * Binds `url`.
    *
    * @param tls certificate and verification; needed for https and unixs
+   * @param alsoTls the plain address is an https address too
    * @throws Error in the words of etcd: `listen tcp HOST:PORT: bind: address already in use`
    */
-  static async open(url: EndpointUrl, tls?: TlsOptions): Promise<Listener> {
-    if (isSecure(url) && tls === undefined) {
+  static async open(url: EndpointUrl, tls?: TlsOptions, alsoTls = false): Promise<Listener> {
+    if ((isSecure(url) || alsoTls) && tls === undefined) {
       throw new Error(`TLS key/cert must be provided for client url ${url.text} with HTTPS scheme`)
     }
+    // Half-open: a client of HTTP/1.1 may end its side before it has its answer.
+    const tlsServer =
+      tls !== undefined && (isSecure(url) || alsoTls)
+        ? createTlsServer({ ...tls, allowHalfOpen: true, ALPNProtocols })
+        : undefined
     const server =
-      isSecure(url) && tls !== undefined
-        ? createTlsServer({ ...tls, ALPNProtocols: ['h2', 'http/1.1'] })
-        : createServer()
-    const listener = new Listener(url, server)
-    server.on(isSecure(url) ? 'secureConnection' : 'connection', (socket: Socket) => listener.#accept(socket))
+      isSecure(url) && tlsServer !== undefined ? tlsServer : createServer({ allowHalfOpen: true })
+    const listener = new Listener(url, server, server === tlsServer ? undefined : tlsServer)
+    tlsServer?.on('secureConnection', (socket: Socket) => listener.#accept(socket))
+    if (server !== tlsServer) server.on('connection', (socket: Socket) => listener.#accept(socket))
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(bindError(url, error)))
       if (isUnix(url)) server.listen({ path: socketPath(url), backlog: BACKLOG }, resolve)
       else server.listen({ host: url.hostname, port: url.port, backlog: BACKLOG }, resolve)
     })
     return listener
+  }
+
+  /** Takes back a connection that turned out to begin with a TLS handshake, to serve what is inside. */
+  startTls(socket: Socket): void {
+    this.#tls?.emit('connection', socket)
   }
 
   /** `HOST:PORT` as bound, with the port that the system chose for port 0. */
