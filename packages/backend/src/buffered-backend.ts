@@ -32,9 +32,9 @@ export const BATCH_INTERVAL_MS = 100
 export const BATCH_LIMIT = 10_000
 export const PENDING_BYTES_MAX = 64 * 1024 * 1024
 /** What rows take in pages, by the sum of their lengths: node headers, offsets and unused tails come on top. */
-const PAGE_OVERHEAD = 1.3
+const PAGE_OVERHEAD = 1.4
 /** Pages that any commit writes anew: the way from the root of each table down to what changed. */
-const COMMIT_BYTES = 64 * 1024
+const COMMIT_BYTES = 16 * 1024
 
 const FROM_START: Uint8Array = new Uint8Array(0)
 

@@ -1,4 +1,4 @@
-import { FLOOD_CREDIT_PER_ANSWER, type Limits } from './limits.ts'
+import { FLOOD_CREDIT_PER_ANSWER, FLOOD_CREDIT_PER_EARLY_END, type Limits } from './limits.ts'
 
 /**
  * Bounds the frames that cost a peer nothing and us something: resets, pings, settings, empty frames. A peer has a
@@ -23,6 +23,11 @@ export class FloodGuard {
   earn(): void {
     this.answerFrames++
     if (this.#credit < this.#creditMax) this.#credit += FLOOD_CREDIT_PER_ANSWER
+  }
+
+  /** Called when a stream ends before the peer has finished its half: what it sends until it knows costs it nothing. */
+  forgive(): void {
+    if (this.#credit < this.#creditMax) this.#credit += FLOOD_CREDIT_PER_EARLY_END
   }
 
   /** Returns false when the peer cannot pay `cost`. */

@@ -118,6 +118,9 @@ export const FloodCost = {
 /** Credits that come back for every frame that carries an answer. */
 export const FLOOD_CREDIT_PER_ANSWER = 10
 
+/** Credits for a stream that ends early: its client's message, end of stream and reset may be under way. */
+export const FLOOD_CREDIT_PER_EARLY_END = 3 * FloodCost.closedStreamFrame
+
 /** DATA payloads below this size that complete no message are charged as `tinyData`. */
 export const TINY_DATA_BYTES = 256
 

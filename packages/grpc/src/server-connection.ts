@@ -141,8 +141,14 @@ export class ServerConnection extends Connection<ServerStream> {
     if (refusal.message.startsWith('grpc: Decompressor')) pairs.push(['grpc-accept-encoding', 'gzip'])
     const block = plainBlock(pairs)
     this.sender.headers(streamId, block, block.length, true)
-    if (!endStream) this.writeReset(streamId, ErrorCode.NoError)
-    else this.endedIds.add(streamId)
+    if (endStream) this.endedIds.add(streamId)
+    else this.endEarly(streamId)
+  }
+
+  /** Tells the client of an ended stream that no more of its half is wanted. */
+  endEarly(streamId: number): void {
+    this.guard.forgive()
+    this.writeReset(streamId, ErrorCode.NoError)
   }
 
   #onTrailers(stream: ServerStream, endStream: boolean, selfDependent: boolean): void {

@@ -228,7 +228,7 @@ export class ServerStream extends MessageStream implements UnaryCall, StreamCall
     this.localClosed = true
     if (!this.remoteClosed) {
       this.remoteClosed = true
-      this.connection.writeReset(this.id, ErrorCode.NoError)
+      this.connection.endEarly(this.id)
     }
     this.connection.removeStream(this)
   }

@@ -28,6 +28,8 @@ export interface MvccStoreOptions {
   readonly compactionPauseMs?: number
   /** Memory for rows that were written or read lately. */
   readonly cacheBytes?: number
+  /** A compaction has removed everything it had to. */
+  onCompacted?(compaction: { readonly revision: number; readonly tookMs: number }): void
   /** A compaction failed in the background, which it can only do if an invariant is broken: the member must stop. */
   onFailed(error: unknown): void
 }
@@ -203,6 +205,7 @@ export class MvccStore {
   #compactLater(revision: number, previous: number, remember: boolean): Promise<void> {
     const { compactionBatchRows, compactionPauseMs } = this.#options
     const done = this.#compactions.then(async () => {
+      const startedMs = this.#clock.monotonicMs()
       const hash = await compactRows(this.#rows, revision, previous, this.#turns, {
         clock: this.#clock,
         batchRows: compactionBatchRows ?? COMPACTION_BATCH_ROWS,
@@ -211,6 +214,7 @@ export class MvccStore {
       })
       this.#finished = revision
       if (remember) this.#remember(hash)
+      this.#options.onCompacted?.({ revision, tookMs: this.#clock.monotonicMs() - startedMs })
     })
     this.#compactions = done.catch((error: unknown) => {
       if (!(error instanceof CompactionStopped)) this.#options.onFailed(error)

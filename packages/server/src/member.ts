@@ -172,6 +172,14 @@ export class Member {
         compactionBatchRows: config.compactionBatchLimit,
         compactionPauseMs: config.compactionSleepIntervalMs,
         onFailed: failed,
+        onCompacted: ({ revision, tookMs }) => {
+          ports.metrics.mvcc.lastCompactionSeconds = ports.clock.wallMs() / 1000
+          ports.metrics.mvcc.compactionTotalMs.observe(tookMs)
+          ports.logger.info('finished scheduled compaction', {
+            'compact-revision': revision,
+            took: `${tookMs.toFixed(3)}ms`,
+          })
+        },
       })
       member = new Member(config, ports, storage, store)
       return member
@@ -189,6 +197,8 @@ export class Member {
     this.#loop.start()
     await this.#publish()
     await this.#settleClusterVersion()
+    // From the first client on the backend knows whose it is, so that a log of another cluster is told from its own.
+    if (!this.#stopping.signal.aborted) await this.#storage.backend.commit()
     if (!this.#stopping.signal.aborted) this.#startCompactor()
   }
 

@@ -152,6 +152,7 @@ async function openLocked(
         `the backend (${paths.db}) ends at entry ${consistent.index}, before the snapshot at ${opened.snapshotIndex}: it is not the one that belongs to this log`,
       )
     }
+    checkSameMember(backend, opened.memberId, paths)
     // An entry is applied once it is durable in the log: a log that ends before it is not whole.
     if (consistent.index > log.lastIndex()) {
       throw new Error(
@@ -250,6 +251,18 @@ function restore(
   if (hardState !== undefined) log.setHardState(hardState)
   log.append(entries)
   return { memberId, cluster, wal, snapshotIndex: from.index }
+}
+
+/** The backend knows the members since the first entries: a log of another member, or cluster, is not its own. */
+function checkSameMember(backend: Backend, memberId: bigint, paths: Paths): void {
+  const id = Buffer.from(hexId(memberId))
+  const knowsOthers = backend.range('members').length > 0
+  const knowsUs = backend.get('members', id) !== undefined || backend.get('members_removed', id) !== undefined
+  if (knowsOthers && !knowsUs) {
+    throw new Error(
+      `the log in ${paths.wal} is that of member ${hexId(memberId)}, which the backend (${paths.db}) does not know: one of the two is of another cluster`,
+    )
+  }
 }
 
 function checkHardState(state: HardState | undefined, first: number, last: number, wal: string): void {
