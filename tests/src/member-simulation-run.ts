@@ -26,54 +26,86 @@ import {
   decodeResult,
   encodeCall,
   kvMethods,
+  show,
 } from '@etcd-ts/testkit'
 
 const DATA_DIR = '/data'
-const WAL_DIR = `${DATA_DIR}/member/wal`
 
 const maintenance = etcdserverpb.MaintenanceService
 const { AlarmAction, AlarmType } = etcdserverpb
 
-/** A bug, planted to see that the checks find it. */
+export interface SimulationOptions {
+  /** Instead of what the seed would choose. */
+  readonly flags?: readonly string[]
+  readonly walSegmentBytes?: number
+  readonly callers?: number
+  readonly paceMs?: number
+  /** Bugs, planted to see that the checks find them. */
+  readonly plant?: Plant
+}
+
 export interface Plant {
   readonly faults?: SimFaults
-  readonly backend?: (backend: Backend) => Backend
+  /** Changes the backend that the member is given. */
+  readonly backend?: (backend: Backend) => void
 }
 
 export interface LifeOptions {
   /** How many calls are made before the life is over. */
   readonly calls: number
+  /** How long the life goes on after that. */
+  readonly restMs?: number
   /** The process dies in the middle of this call to the outside. */
   readonly dieAtCall?: number
-  /** The process dies after so much time. */
-  readonly dieAfterMs?: number
+  /** The member is stopped in good order after so much time, unless the process has died. */
+  readonly stopAfterMs?: number
   readonly faults?: SimFaults
-  /** The process goes on for a while after the member has given up, as a program that embeds one does. */
+  /** The process goes on for a while after the member has given up, and stops it, as a program that embeds one does. */
   readonly lingers?: boolean
 }
 
-type Reply = { readonly status: Status; readonly bytes: Uint8Array }
+interface Reply {
+  readonly status: Status
+  readonly bytes: Uint8Array
+  /** It came after the member had given up. */
+  readonly isLate: boolean
+}
 
-/** A member that runs. `call` resolves to undefined when the process dies first. */
+/** A member that runs. `call` resolves to undefined when the process dies or the member is stopped first. */
 class RunningMember {
-  readonly process: SimProcess
   readonly member: Member
+  readonly #process: SimProcess
   readonly #waiting = new Set<(reply: undefined) => void>()
+  hasGivenUp = false
+  #isStopped = false
 
   constructor(process: SimProcess, member: Member) {
-    this.process = process
     this.member = member
-    process.onDeath(() => {
-      for (const give of this.#waiting) give(undefined)
-    })
+    this.#process = process
+    process.onDeath(() => this.#giveUp())
+  }
+
+  get isOver(): boolean {
+    return this.#isStopped || !this.#process.isAlive
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    await this.member.stop()
+    this.#giveUp()
+  }
+
+  #giveUp(): void {
+    for (const give of this.#waiting) give(undefined)
+    this.#waiting.clear()
   }
 
   call(path: string, request: Uint8Array): Promise<Reply | undefined> {
     const method = this.member.services.get(path)
     if (method?.kind !== 'unary') throw new Error(`${path} is not a unary method`)
-    const { clock } = this.process
+    const { clock } = this.#process
     return new Promise((resolve) => {
-      if (!this.process.isAlive) {
+      if (this.isOver) {
         resolve(undefined)
         return
       }
@@ -87,7 +119,10 @@ class RunningMember {
           },
           bufferedBytes: () => 0,
           onEnd: (status) => {
-            if (this.#waiting.delete(resolve) && this.process.isAlive) resolve({ status, bytes })
+            if (!this.#waiting.delete(resolve)) return
+            // What a member says while it ends is as good as nothing.
+            const isNothing = this.isOver && status.code !== Code.Ok
+            resolve(isNothing ? undefined : { status, bytes, isLate: this.hasGivenUp })
           },
           onResume: () => undefined,
         },
@@ -98,31 +133,43 @@ class RunningMember {
   }
 }
 
-/** Pace of the callers: how long they wait between calls, at most. */
+/** How long callers wait between calls, at most. */
 const PACES_MS = [3, 3, 30, 300, 3000]
+/** How long a program lingers that was told that its member has given up. */
+const LINGER_MS = 1000
 
+/** A member on its computer, through all its lives. A seed decides everything that the options do not. */
 export class Simulation {
   readonly host: SimHost
   readonly history = new KvHistory()
+  readonly random: SeededRandom
   /** What the member gave up with, in any of its lives. */
   readonly gaveUp: unknown[] = []
-  readonly #random: SeededRandom
+  readonly #plant: Plant
+  readonly #walDir: string
+  readonly #walSegmentBytes: number
   readonly #config: ServerConfig
   readonly #generator: KvGenerator
-  readonly #plant: Plant
   readonly #callers: number
   readonly #paceMs: number
+  #process: SimProcess | undefined
 
-  constructor(seed: number, plant: Plant = {}) {
+  constructor(seed: number, options: SimulationOptions = {}) {
     const random = new SeededRandom(seed)
-    this.#random = random
-    this.#plant = plant
+    this.random = random
+    this.#plant = options.plant ?? {}
     this.host = new SimHost(random.fork())
     this.#generator = new KvGenerator(random.fork())
-    this.#callers = random.between(1, 6)
-    this.#paceMs = random.pick(PACES_MS)
+    const callers = random.between(1, 6)
+    const paceMs = random.pick(PACES_MS)
+    const walSegmentBytes = random.pick([2000, 10_000, 64_000_000])
+    this.#callers = options.callers ?? callers
+    this.#paceMs = options.paceMs ?? paceMs
+    this.#walSegmentBytes = options.walSegmentBytes ?? walSegmentBytes
+    this.#walDir = random.chance(0.3) ? '/log/wal' : `${DATA_DIR}/member/wal`
     this.#config = configOf([
       `--data-dir=${DATA_DIR}`,
+      `--wal-dir=${this.#walDir}`,
       `--snapshot-count=${random.between(5, 40)}`,
       `--snapshot-catchup-entries=${random.between(1, 20)}`,
       `--max-snapshots=${random.between(1, 5)}`,
@@ -131,6 +178,7 @@ export class Simulation {
       `--backend-batch-limit=${random.pick([1, 10, 10_000])}`,
       `--compaction-batch-limit=${random.pick([1, 5, 1000])}`,
       `--compaction-sleep-interval=${random.pick([1, 10])}ms`,
+      ...(options.flags ?? []),
     ])
   }
 
@@ -141,59 +189,102 @@ export class Simulation {
    * @returns the member, or undefined when it is dead
    */
   async live(options: LifeOptions): Promise<RunningMember | undefined> {
-    const { calls, dieAtCall = Infinity, dieAfterMs, lingers = false } = options
-    await this.host.clock.advance(this.#random.between(1, 2000))
-    if (this.#random.chance(0.1)) this.host.clock.stepWall(this.#random.between(-3_600_000, 3_600_000))
+    const { calls, restMs = 0, dieAtCall = Infinity, stopAfterMs = Infinity, lingers = false } = options
+    const { clock } = this.host
+    await clock.advance(this.random.between(1, 2000))
+    if (this.random.chance(0.1)) clock.stepWall(this.random.between(-3_600_000, 3_600_000))
     const process = this.host.start((call) => options.faults?.(call) ?? this.#plant.faults?.(call))
+    this.#process = process
     process.dieAtCall(dieAtCall)
-    if (dieAfterMs !== undefined) process.clock.setTimer(dieAfterMs, () => process.die())
-    const running = await this.#boot(process, lingers)
-    if (running === undefined) return undefined
-    const observed = await this.host.settle(this.#observe(running))
-    if (observed === undefined) return undefined
-    this.history.settle(observed)
-    this.host.note(`revision ${observed.revision}, hash ${observed.hash}`)
-    await this.host.settle(this.#callAll(running, calls))
-    return process.isAlive ? running : undefined
-  }
-
-  /** Ends a member in good order. */
-  async stop(running: RunningMember): Promise<void> {
-    await this.host.settle(running.member.stop())
-    this.host.end('kill')
-  }
-
-  async #boot(process: SimProcess, lingers: boolean): Promise<RunningMember | undefined> {
+    let running: RunningMember | undefined
+    let stopped: Promise<void> | undefined
+    const stop = (): void => {
+      stopped ??= running?.stop()
+      stopped?.catch(() => undefined) // it is awaited below, but may fail before that
+    }
     const fatal = (error: unknown): void => {
-      if (!process.isAlive) return
       this.host.note(`fatal ${String(error)}`)
       this.gaveUp.push(error)
-      if (!lingers) process.die()
+      if (running === undefined || !lingers) {
+        process.die()
+        return
+      }
+      running.hasGivenUp = true
+      process.clock.setTimer(LINGER_MS, stop)
     }
-    const opening = Member.open(this.#config, {
+    const opening = this.#open(process, fatal).catch((error: unknown) => {
+      // A start that fails without a reason is what these simulations look for.
+      if (options.faults === undefined) throw error
+      fatal(error)
+      return undefined
+    })
+    const member = await this.host.settle(opening)
+    if (member === undefined) return undefined
+    this.#checkStorage(process)
+    running = new RunningMember(process, member)
+    if (stopAfterMs < Infinity) process.clock.setTimer(stopAfterMs, stop)
+    await this.host.settle(unlessGivenUp(running, member.run()))
+    const observed = await this.host.settle(this.#observe(running))
+    if (observed !== undefined) {
+      this.history.settle(observed)
+      this.host.note(`revision ${observed.revision}, hash ${observed.hash}`)
+      await this.host.settle(this.#callAll(running, calls))
+      await this.host.clock.advance(restMs)
+    }
+    if (stopped !== undefined) await this.host.settle(unlessGivenUp(running, stopped))
+    return running.isOver ? undefined : running
+  }
+
+  /** How many calls to the outside the member has made in this life. */
+  get calls(): number {
+    return this.#process?.calls ?? 0
+  }
+
+  /** Three lives that end badly and two that do not, with everything checked at the start of each. */
+  async surviveCrashes(): Promise<void> {
+    for (let crash = 0; crash < 3; crash++) {
+      await this.live({
+        calls: 150,
+        dieAtCall: this.random.between(1, 500),
+        stopAfterMs: this.random.chance(0.2) ? this.random.below(500) : Infinity,
+      })
+      this.host.end(this.random.chance(0.7) ? 'powerLoss' : 'kill')
+      this.mustNotHaveGivenUp()
+    }
+    await this.live({ calls: 40, stopAfterMs: 60_000 })
+    this.host.end('kill')
+    await this.live({ calls: 0 })
+    this.host.end('kill')
+    this.mustNotHaveGivenUp()
+  }
+
+  mustNotHaveGivenUp(): void {
+    if (this.gaveUp.length > 0) throw new Error('the member gave up', { cause: this.gaveUp[0] })
+  }
+
+  #open(process: SimProcess, fatal: (error: unknown) => void): Promise<Member> {
+    return Member.open(this.#config, {
       disk: process.disk,
       clock: process.clock,
       random: process.random,
       logger: silentLogger,
       metrics: new Counters(false),
+      walSegmentBytes: this.#walSegmentBytes,
       openBackend: (options: BufferedBackendOptions) => {
         const backend = process.openBackend(options)
-        return this.#plant.backend?.(backend) ?? backend
+        this.#plant.backend?.(backend)
+        return backend
       },
-      fatal,
+      fatal: (error) => {
+        if (process.isAlive) fatal(error)
+      },
     })
-    const member = await this.host.settle(opening)
-    if (member === undefined) return undefined
-    this.#checkStorage(process)
-    const running = new RunningMember(process, member)
-    await this.host.settle(member.run())
-    return process.isAlive ? running : undefined
   }
 
   /** The log, once it has been opened, reaches at least as far as the backend, and that as far as the newest snapshot. */
   #checkStorage(process: SimProcess): void {
     process.look((disk, backend) => {
-      const { lastIndex, snapshotIndex } = readLog(disk)
+      const { lastIndex, snapshotIndex } = readLog(disk, this.#walDir)
       const row = backend
         .durableRows('meta')
         .find(([key]) => Buffer.from(key).toString() === 'consistent_index')
@@ -228,10 +319,10 @@ export class Simulation {
 
   async #callAll(running: RunningMember, calls: number): Promise<void> {
     let left = calls
-    const pause = (): Promise<boolean> => this.host.clock.sleep(this.#random.below(this.#paceMs))
+    const pause = (): Promise<boolean> => this.host.clock.sleep(this.random.below(this.#paceMs))
     const goOn = async (): Promise<boolean> => {
       await pause()
-      return running.process.isAlive && left > 0
+      return !running.isOver && left > 0
     }
     const caller = async (): Promise<void> => {
       while (await goOn()) {
@@ -241,16 +332,16 @@ export class Simulation {
     }
     const operator = async (): Promise<void> => {
       for (let isAlarmed = false; (await goOn()) || isAlarmed;) {
-        if (!running.process.isAlive) return
+        if (running.isOver) return
         for (let i = 0; i < 5; i++) await pause()
-        if (isAlarmed || this.#random.chance(0.1)) {
+        if (isAlarmed || this.random.chance(0.1)) {
           isAlarmed = !isAlarmed
           this.history.alarmBegins()
           const alarms = await this.#alarm(running, isAlarmed ? AlarmAction.ACTIVATE : AlarmAction.DEACTIVATE)
           if (alarms === undefined) return
           this.history.alarmEnded(isAlarmed)
         } else {
-          const method = this.#random.pick([maintenance.Defragment, maintenance.HashKV, maintenance.Status])
+          const method = this.random.pick([maintenance.Defragment, maintenance.HashKV, maintenance.Status])
           await running.call(method.path, new Uint8Array(0))
         }
       }
@@ -263,7 +354,7 @@ export class Simulation {
     const answer = await askKv(running, call)
     if (answer === undefined) return
     this.history.answered(recorded, answer)
-    this.host.note(`${call.kind} ${answer.kind === 'error' ? answer.message : answer.revision}`)
+    this.host.note(`${show(call)} ${show(answer)}`)
   }
 
   /** @returns how many alarms the answer shows */
@@ -288,6 +379,15 @@ function configOf(flags: readonly string[]): ServerConfig {
   return parsed.config
 }
 
+/** Who has given up may have nothing left to begin, or to end in good order. */
+async function unlessGivenUp(running: RunningMember, work: Promise<void>): Promise<void> {
+  try {
+    await work
+  } catch (error) {
+    if (!running.hasGivenUp) throw error
+  }
+}
+
 function mustBeOk({ status, bytes }: Reply): Uint8Array {
   if (status.code !== Code.Ok) throw new Error(`refused: ${status.code} ${status.message}`)
   return bytes
@@ -296,9 +396,19 @@ function mustBeOk({ status, bytes }: Reply): Uint8Array {
 async function askKv(running: RunningMember, call: KvCall): Promise<KvAnswer | undefined> {
   const reply = await running.call(kvMethods[call.kind].path, encodeCall(call))
   if (reply === undefined) return undefined
-  const { status, bytes } = reply
-  if (status.code === Code.Ok) return decodeResult(call, bytes)
+  const { status, bytes, isLate } = reply
+  if (status.code === Code.Ok) {
+    if (isLate && !isLocal(call)) throw new Error(`${show(call)} was answered after the member had given up`)
+    return decodeResult(call, bytes)
+  }
   return { kind: 'error', code: status.code, message: status.message }
+}
+
+/** Whether the log has nothing more to do with the answer: what is asked for is here, or is being removed here. */
+function isLocal(call: KvCall | TxnOperation): boolean {
+  if (call.kind === 'txn') return [...call.success, ...call.failure].every(isLocal)
+  if (call.kind === 'compact') return call.physical === true
+  return call.kind === 'range' && call.serializable === true
 }
 
 /** The call without what makes its outcome depend on an order that its caller does not learn, and without sorting. */
@@ -320,11 +430,11 @@ function withoutGuesses<Call extends KvCall | TxnOperation>(call: Call, isInTxn 
 }
 
 /** The index of the last entry and of the newest snapshot point of a log that is whole. */
-function readLog(disk: Disk): { lastIndex: number; snapshotIndex: number } {
+function readLog(disk: Disk, dir: string): { lastIndex: number; snapshotIndex: number } {
   let lastIndex = 0
   let snapshotIndex = 0
-  for (const name of disk.list(WAL_DIR).filter((file) => file.endsWith('.wal'))) {
-    const bytes = disk.readFile(`${WAL_DIR}/${name}`)
+  for (const name of disk.list(dir).filter((file) => file.endsWith('.wal'))) {
+    const bytes = disk.readFile(`${dir}/${name}`)
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     for (let at = 0; at + 8 <= bytes.length;) {
       const length = view.getUint32(at, true)
