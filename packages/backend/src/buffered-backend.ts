@@ -24,6 +24,8 @@ export interface BufferedBackendOptions {
   readonly batchLimit?: number
   /** Above this much that is not durable yet, `drained` waits. */
   readonly pendingBytesMax?: number
+  /** Told of each batch that has become durable, and how long that took. */
+  onCommitted?(durationMs: number): void
   /** Called once when a commit failed: nothing is durable from then on. */
   onWriteFailed(error: BackendError): void
 }
@@ -334,8 +336,12 @@ export class BufferedBackend implements Backend {
     const batch = this.#waiting[0]
     if (batch === undefined || this.#failure !== undefined) return
     this.#busy = true
+    const startedMs = this.#options.clock.monotonicMs()
     this.#store.commit(batch).then(
-      () => this.#committed(batch),
+      () => {
+        this.#options.onCommitted?.(this.#options.clock.monotonicMs() - startedMs)
+        this.#committed(batch)
+      },
       (error: unknown) => this.#failed(error),
     )
   }

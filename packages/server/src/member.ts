@@ -118,6 +118,7 @@ export class Member {
         requestIds: this.#requestIds,
         proposals: this.#proposals,
         logger,
+        metrics: ports.metrics,
         ports: {
           applyConfChange: (change) => this.#node.applyConfChange(change),
           outOfSpace: () => this.#raiseOutOfSpace(),
@@ -276,6 +277,7 @@ export class Member {
         store: this.store,
         writer: new ResponseWriter(this.cluster.id, this.id),
         txnOpsMax: this.#config.maxTxnOps,
+        metrics: this.#ports.metrics,
         term: () => this.#loop.term,
         deadlineMs: () => this.#deadlineMs(),
         propose: (field, codec, request, waiter) => this.#propose(field, codec, request, waiter),

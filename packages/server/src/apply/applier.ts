@@ -3,6 +3,7 @@ import type { Backend } from '@etcd-ts/backend'
 import type { MvccStore } from '@etcd-ts/mvcc'
 import type { ConfChange, ConfState, Entry } from '@etcd-ts/raft'
 import type { Logger } from '../log/index.ts'
+import type { Counters } from '../metrics/index.ts'
 import { type Cluster, type MembershipChange } from '../membership/cluster.ts'
 import { hexId } from '../membership/ids.ts'
 import { isPromotion, memberJson, parseAttributes, parseMember } from '../membership/member.ts'
@@ -22,6 +23,7 @@ export interface ApplierOptions {
   readonly requestIds: RequestIds
   readonly proposals: Proposals
   readonly logger: Logger
+  readonly metrics: Counters
   readonly ports: ApplierPorts
 }
 
@@ -135,7 +137,9 @@ export class Applier {
   }
 
   #put(put: etcdserverpb.PutRequest): unknown {
-    const { store, quota } = this.#options
+    const { store, quota, metrics } = this.#options
+    metrics.mvcc.puts++
+    metrics.mvcc.putBytes += put.key.length + put.value.length
     const cost = putCost(put)
     this.#refuseIfAlarmed(cost)
     const fits = quota.allows(cost)
@@ -146,11 +150,13 @@ export class Applier {
 
   #deleteRange(request: etcdserverpb.DeleteRangeRequest): unknown {
     this.#refuseIfAlarmed(0)
+    this.#options.metrics.mvcc.deletes++
     return this.#options.store.deleteRange(request)
   }
 
   #txn(request: etcdserverpb.TxnRequest): unknown {
-    const { store, quota } = this.#options
+    const { store, quota, metrics } = this.#options
+    metrics.mvcc.txns++
     const cost = txnCost(request)
     this.#refuseIfAlarmed(cost)
     const fits = quota.allows(cost)

@@ -128,6 +128,7 @@ async function openLocked(
     batchIntervalMs: config.backendBatchIntervalMs,
     batchLimit: config.backendBatchLimit,
     pendingBytesMax: BACKEND_PENDING_BYTES_MAX,
+    onCommitted: (durationMs) => ports.metrics.disk.backendCommitSeconds.observe(durationMs / 1000),
     onWriteFailed: (error) => ports.writeFailed(error),
   })
   const consistent = { index: counter(backend, 'consistent_index'), term: counter(backend, 'term') }

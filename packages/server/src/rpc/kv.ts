@@ -14,6 +14,7 @@ import {
 import { type CompactionResult } from '../apply/applier.ts'
 import { putCost, txnCost } from '../apply/quota.ts'
 import { ProposalField } from '../propose/entry-codec.ts'
+import type { Counters } from '../metrics/index.ts'
 import type { Waiter } from '../propose/proposals.ts'
 import type { PendingRead } from '../propose/read-index.ts'
 import type { ResponseWriter } from './response-writer.ts'
@@ -24,6 +25,7 @@ export interface KvPorts {
   readonly store: MvccStore
   readonly writer: ResponseWriter
   readonly txnOpsMax: number
+  readonly metrics: Counters
   /** The term that answers report. */
   term(): number
   /** Monotonic time at which a call that starts now gives up. */
@@ -177,6 +179,7 @@ export function kvService(ports: KvPorts): [path: string, method: Method][] {
   const range = unary((call, bytes) => {
     const request = etcdserverpb.RangeRequest.decode(bytes)
     checkRange(request)
+    ports.metrics.mvcc.ranges++
     if (request.serializable) {
       writer.range(store.range(request), ports.term())
       call.respond(writer.bytes, 0, writer.length)
