@@ -402,8 +402,11 @@ try {
     })
   }
   for (const server of servers) await server.stop()
-  if (options.big)
-    report.big = await measureBig(servers.map((server) => new Server(server.name, server.command)))
+  if (options.big) {
+    const big = servers.map((server) => new Server(server.name, server.command))
+    servers.push(...big)
+    report.big = await measureBig(big)
+  }
 } finally {
   for (const server of servers) {
     server.stopping = true

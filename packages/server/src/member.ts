@@ -338,6 +338,7 @@ export class Member {
   }
 
   #submit(requestId: number, data: Uint8Array, waiter: Waiter): void {
+    if (this.#stopping.signal.aborted) throw new ApiError('stopped')
     this.#proposals.register(requestId, waiter, data.length)
     this.#loop.propose(requestId, { type: raftpb.EntryType.EntryNormal, term: 0, index: 0, data })
   }
@@ -365,6 +366,7 @@ export class Member {
   }
 
   #readLinearizable(read: PendingRead): void {
+    if (this.#stopping.signal.aborted) throw new ApiError('stopped')
     this.#reads.add(read)
     this.#loop.wake()
   }
