@@ -34,7 +34,7 @@ interface Recorded {
 function record(): {
   state: Recorded
   ports: Parameters<typeof runPeriodicCompaction>[1]
-  clock(endMs: number): Clock
+  readonly clock: (endMs: number) => Clock
 } {
   const state: Recorded = { revision: 1, isLeader: true, succeeds: true, compactions: [], nowMs: 0 }
   return {
