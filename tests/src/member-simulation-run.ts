@@ -121,7 +121,7 @@ class RunningMember {
           onEnd: (status) => {
             if (!this.#waiting.delete(resolve)) return
             // What a member says while it ends is as good as nothing.
-            const isNothing = this.isOver && status.code !== Code.Ok
+            const isNothing = (this.isOver || this.hasGivenUp) && status.code !== Code.Ok
             resolve(isNothing ? undefined : { status, bytes, isLate: this.hasGivenUp })
           },
           onResume: () => undefined,
