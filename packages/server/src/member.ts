@@ -220,10 +220,6 @@ export class Member {
     }
   }
 
-  get isLeader(): boolean {
-    return this.#loop.isLeader
-  }
-
   /** Brings the counters that mirror this member's state up to date. */
   fillMetrics(): void {
     fillFromMember(this.#ports.metrics, {
@@ -255,14 +251,6 @@ export class Member {
         leadtransferee: hexId(leadTransferee),
       },
     }
-  }
-
-  get leader(): bigint {
-    return this.#loop.leader
-  }
-
-  get term(): number {
-    return this.#loop.term
   }
 
   #methods(): [path: string, method: Method][] {

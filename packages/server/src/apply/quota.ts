@@ -2,8 +2,6 @@ import type { etcdserverpb } from '@etcd-ts/api'
 
 /** `--quota-backend-bytes` when it is 0. */
 export const QUOTA_DEFAULT_BYTES = 2 * 1024 * 1024 * 1024
-/** Above this much etcd only warns. */
-export const QUOTA_SUGGESTED_MAX_BYTES = 8 * 1024 * 1024 * 1024
 const KEY_VALUE_OVERHEAD_BYTES = 256
 
 export function putCost(put: etcdserverpb.PutRequest): number {

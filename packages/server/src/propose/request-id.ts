@@ -1,5 +1,4 @@
 const SUFFIX_VALUES = 2 ** 48
-const LEASE_ID_MASK = 2n ** 63n - 1n
 
 /**
  * Ids of proposals: 16 bits of the member's id, then a 48-bit counter that starts at the process's start time
@@ -31,10 +30,5 @@ export class RequestIds {
   /** The counter of `id` when this member issued it, else undefined. */
   suffixOf(id: bigint): number | undefined {
     return Number(id >> 48n) === this.prefix ? Number(id & 0xffffffffffffn) : undefined
-  }
-
-  /** An id for a lease whose client left the choice to the server. */
-  nextLeaseId(): bigint {
-    return this.full(this.next()) & LEASE_ID_MASK
   }
 }
