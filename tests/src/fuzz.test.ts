@@ -86,6 +86,7 @@ void describe('damaged requests', () => {
     const before = await state()
     await server.kill()
     await server.start()
+    await Promise.all([kv.grpc.connected(), grpc.connected()])
     assert.deepEqual(await state(), before, 'after a restart')
   }
 

@@ -64,6 +64,7 @@ export class ModelSession {
 
   /** After a restart: settles the unanswered call, and compares revisions, hash and every live pair with the model. */
   async verify(where: string): Promise<void> {
+    await Promise.all([this.grpc.connected(), this.#kv.grpc.connected()])
     const state = await this.state()
     const pending = this.#unanswered
     this.#unanswered = undefined

@@ -85,6 +85,7 @@ void test('at its quota the store refuses puts, lets room be made, and works aga
 
   await server.kill()
   await server.start()
+  await kv.grpc.connected()
   assert.deepEqual(await alarms(), raised, 'after a restart')
   await refuses('after a restart')
 
@@ -124,5 +125,6 @@ void test('an alarm that is the last thing written before a crash does not keep 
   await kv.grpc.call(Alarm, { ...alarm, action: etcdserverpb.AlarmAction.ACTIVATE })
   await server.kill()
   await server.start()
+  await kv.grpc.connected()
   assert.deepEqual((await kv.grpc.call(Alarm, {})).alarms, [alarm])
 })

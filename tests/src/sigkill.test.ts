@@ -89,6 +89,7 @@ void test(`${kills} SIGKILLs under concurrent writes lose no acknowledged write 
     reader.close()
   })
   const checkStore = async (): Promise<void> => {
+    await reader.grpc.connected()
     const { answer } = await reader.call({ kind: 'range', key: '\0', rangeEnd: '\0' })
     assert.ok(answer.kind === 'range', show(answer))
     ledger.check(answer.kvs, answer.revision)

@@ -32,6 +32,7 @@ export async function putMany(kv: GrpcKvClient, writes: number): Promise<void> {
 
 /** Asserts that every write of `putMany` is there. */
 export async function checkMany(kv: GrpcKvClient, writes: number): Promise<void> {
+  await kv.grpc.connected()
   for (let i = 0; i < writes; i++) {
     const { answer } = await kv.call({ kind: 'range', key: `key ${i}` })
     assert.ok(

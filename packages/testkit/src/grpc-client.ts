@@ -112,6 +112,19 @@ export class GrpcClient {
     })
   }
 
+  /**
+   * Resolves once there is a connection: after calls that found nobody, the next one would be refused until the client has
+   * tried again.
+   */
+  connected(timeoutMs = 20_000): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#client.waitForReady(Date.now() + timeoutMs, (error) => {
+        if (error === undefined) resolve()
+        else reject(error)
+      })
+    })
+  }
+
   close(): void {
     this.#client.close()
   }
