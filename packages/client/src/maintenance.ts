@@ -38,6 +38,14 @@ export class MaintenanceClient {
     return this.#at(endpoint).call(MaintenanceService.MoveLeader, { targetID }, 'repeatable', options)
   }
 
+  /** Checks, begins or cancels a downgrade of the cluster to the version `major.minor` of the request. */
+  downgrade(
+    request: etcdserverpb.DowngradeRequestInit,
+    options?: CallOptions,
+  ): Promise<etcdserverpb.DowngradeResponse> {
+    return this.#caller.call(MaintenanceService.Downgrade, request, 'once', options)
+  }
+
   /** The active alarms of all members. */
   alarms(options?: CallOptions): Promise<etcdserverpb.AlarmResponse> {
     const request = { action: AlarmAction.GET }

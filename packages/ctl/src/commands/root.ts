@@ -20,6 +20,7 @@ export const root: Command = {
     { name: 'move-leader', load: async () => (await import('./move-leader.ts')).moveLeader },
     { name: 'version', load: async () => (await import('./version.ts')).version },
     { name: 'lease', load: async () => (await import('./lease/lease.ts')).lease },
+    { name: 'downgrade', load: async () => (await import('./downgrade/downgrade.ts')).downgrade },
     { name: 'member', load: async () => (await import('./member/member.ts')).member },
     { name: 'check', load: async () => (await import('./check/check.ts')).check },
     { name: 'help', load: async () => (await import('./help.ts')).help },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { etcdserverpb } from '@etcd-ts/api'
-import { hexId } from '../commands/member/list.ts'
+import { hexId } from '../commands/member/common.ts'
 import { messageJson, textJson } from './json.ts'
 
 const { AlarmResponse, MemberListResponse, RangeResponse, TxnResponse } = etcdserverpb

@@ -1,13 +1,12 @@
 import { etcdserverpb } from '@etcd-ts/api'
-import type { Field } from '@etcd-ts/api'
 import type { Command, Invocation } from '../../cli/command.ts'
 import { quoteText } from '../../cli/quote.ts'
 import { ExitCode, ExitError } from '../../exit.ts'
-import { display, messageViews } from '../../output/display.ts'
+import { display } from '../../output/display.ts'
 import { fieldLine, headerFields } from '../../output/fields.ts'
-import { messageJson } from '../../output/json.ts'
 import { table } from '../../output/table.ts'
 import { openSession } from '../../session.ts'
+import { memberViews } from './common.ts'
 
 const { MemberListResponse } = etcdserverpb
 
@@ -42,8 +41,7 @@ async function run(invocation: Invocation): Promise<void> {
   const answer = await client.cluster.memberList({ linearizable: consistency === 'l' }, session)
   const rows = answer.members.map(row)
   display(io, session.format, {
-    ...messageViews(MemberListResponse, answer),
-    ...(session.hex && { json: () => `${messageJson(MemberListResponse, answer, hexId)}\n` }),
+    ...memberViews(MemberListResponse, answer, session.hex),
     simple: () => rows.map((cells) => `${cells.join(', ')}\n`).join(''),
     table: () => table(['ID', 'status', 'name', 'peer addrs', 'client addrs', 'is learner'], rows),
     fields: () => memberFields(answer),
@@ -53,12 +51,6 @@ async function run(invocation: Invocation): Promise<void> {
 function row({ ID, name, peerURLs, clientURLs, isLearner }: etcdserverpb.Member): string[] {
   const state = name === '' ? 'unstarted' : 'started'
   return [ID.toString(16), state, name, peerURLs.join(','), clientURLs.join(','), String(isLearner)]
-}
-
-/** Ids as strings of hexadecimal digits, as every other format shows them. */
-export function hexId(field: Field, value: unknown): string | undefined {
-  const isId = field.name === 'ID' || field.name === 'cluster_id' || field.name === 'member_id'
-  return isId && typeof value === 'bigint' ? `"${value.toString(16)}"` : undefined
 }
 
 function memberFields(answer: etcdserverpb.MemberListResponse): string {
