@@ -13,7 +13,18 @@ export {
 } from './programs.ts'
 export { ManualScope, type Scope, freeAfter } from './scope.ts'
 export { SeededRandom } from './seeded-random.ts'
-export { type Exit, type ServerOptions, ServerProcess } from './server-process.ts'
+export { type ClusterSettings, type Exit, type ServerOptions, ServerProcess } from './server-process.ts'
+export { ClusterMember } from './cluster-member.ts'
+export {
+  type ClusterFlags,
+  type ClusterOptions,
+  ClusterProcess,
+  type JoinOptions,
+  type MemberHash,
+} from './cluster-process.ts'
+export { eventually } from './eventually.ts'
+export { bootstrapMemberId, hexOfId } from './member-id.ts'
+export { type Cut, PeerLinks } from './peer-links.ts'
 export { SimClock } from './sim-clock.ts'
 export { type LinkOptions, SimNetwork } from './sim-network.ts'
 export { makeTempDir } from './temp-dir.ts'

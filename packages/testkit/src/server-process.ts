@@ -28,6 +28,19 @@ export interface ServerOptions {
   readonly ports?: { readonly client: number; readonly peer: number }
   /** Errors and delays of the file system to inject; for programs that run in Node. */
   readonly faults?: FaultInjector
+  /** Default: a cluster of its own. */
+  readonly cluster?: ClusterSettings
+}
+
+/** What a server is told about the cluster that it starts or joins. */
+export interface ClusterSettings {
+  /** `name=url` of every member, joined by commas. */
+  readonly initialCluster: string
+  /** Default: `new`. */
+  readonly state?: 'new' | 'existing'
+  readonly token?: string
+  /** Default: where the server listens. */
+  readonly advertisePeerUrl?: string
 }
 
 const live = new Set<ChildProcess>()
@@ -36,11 +49,12 @@ process.on('exit', () => {
 })
 
 /**
- * A single-member server in a process of its own, which may be stopped, killed, frozen and started again on the same
+ * A server in a process of its own, alone unless it is told of a cluster, which may be stopped, killed, frozen and started again on the same
  * ports and data directory. An exit that nobody asked for fails the test at the end of its scope, with the last log lines.
  */
 export class ServerProcess {
-  readonly program: ServerProgram
+  /** What later starts run; a test may change it while the server is down. */
+  program: ServerProgram
   readonly name: string
   readonly dataDir: string
   readonly clientPort: number
@@ -49,6 +63,8 @@ export class ServerProcess {
   readonly log = new OutputLog()
   /** Flags for later starts; a test may change them while the server is down. */
   flags: readonly string[]
+  /** Likewise. */
+  cluster: ClusterSettings | undefined
   readonly #env: Record<string, string>
   #child: ChildProcess | undefined
   #exited: Promise<Exit> | undefined
@@ -63,6 +79,7 @@ export class ServerProcess {
     this.clientPort = ports.client
     this.peerPort = ports.peer
     this.flags = options.flags ?? []
+    this.cluster = options.cluster
     this.#env = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...options.env }
     if (options.faults !== undefined) {
       const preload = pathToFileURL(options.faults.preloadPath).href
@@ -115,18 +132,20 @@ export class ServerProcess {
 
   /** Every argument after the program's own words. */
   arguments(): string[] {
+    const cluster = this.cluster ?? { initialCluster: `${this.name}=${this.peerUrl}` }
     const urls = {
       'listen-client-urls': this.clientUrl,
       'advertise-client-urls': this.clientUrl,
       'listen-peer-urls': this.peerUrl,
-      'initial-advertise-peer-urls': this.peerUrl,
+      'initial-advertise-peer-urls': cluster.advertisePeerUrl ?? this.peerUrl,
     }
     const common = {
       name: this.name,
       'data-dir': this.dataDir,
       ...urls,
-      'initial-cluster': `${this.name}=${this.peerUrl}`,
-      'initial-cluster-token': 'etcd-ts-test',
+      'initial-cluster': cluster.initialCluster,
+      'initial-cluster-state': cluster.state ?? 'new',
+      'initial-cluster-token': cluster.token ?? 'etcd-ts-test',
       logger: 'zap',
       'log-outputs': 'stderr',
     }
