@@ -2,16 +2,10 @@ export type { AuthToken } from './auth-token.ts'
 export type { AutoCompaction } from './auto-compaction.ts'
 export { opensslCiphers } from './cipher-suites.ts'
 export { detectDefaultHost, type ReadFile } from './default-host.ts'
-export { ConfigError } from './errors.ts'
+export { ConfigError, textOf } from './errors.ts'
 export type { Features, FeatureName } from './feature-gates.ts'
 export { formatDuration, parseDuration, quote } from './go-values.ts'
-export {
-  formatInitialCluster,
-  parseInitialCluster,
-  verifyInitialCluster,
-  type InitialCluster,
-  type ResolveHost,
-} from './initial-cluster.ts'
+export { formatInitialCluster, parseInitialCluster, type InitialCluster } from './initial-cluster.ts'
 export {
   defaultLogSettings,
   isLogFile,
@@ -28,6 +22,7 @@ export {
   parseUrl,
   parseUrlList,
   socketPath,
+  withHost,
   type EndpointUrl,
   type UrlScheme,
 } from './urls.ts'
