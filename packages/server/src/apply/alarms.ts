@@ -15,7 +15,13 @@ export class Alarms {
   /** Reads the alarms that `backend` holds. */
   constructor(backend: Backend) {
     this.#backend = backend
-    for (const [key] of backend.range(BUCKET)) {
+    this.reload()
+  }
+
+  /** Takes over what the backend holds now, after its state was replaced. */
+  reload(): void {
+    this.#active.clear()
+    for (const [key] of this.#backend.range(BUCKET)) {
       const alarm = etcdserverpb.AlarmMember.decode(key.slice())
       this.#active.set(keyOf(alarm), alarm)
     }

@@ -1,21 +1,24 @@
 import { ApiError, decodeProposal, etcdserverpb, raftpb } from '@etcd-ts/api'
 import type { Backend } from '@etcd-ts/backend'
 import type { MvccStore } from '@etcd-ts/mvcc'
-import type { ConfChange, ConfState, Entry } from '@etcd-ts/raft'
+import type { ConfChange, ConfState, Entry, SnapshotMetadata } from '@etcd-ts/raft'
 import type { Logger } from '../log/index.ts'
 import type { Counters } from '../metrics/index.ts'
-import { type Cluster, type MembershipChange } from '../membership/cluster.ts'
 import { hexId } from '../membership/ids.ts'
-import { isPromotion, memberJson, parseAttributes, parseMember } from '../membership/member.ts'
+import { parseAttributes } from '../membership/member.ts'
+import { MembershipApplier, type MembershipPorts } from './membership-applier.ts'
 import { decodePutEntry } from '../propose/entry-codec.ts'
 import type { Proposals } from '../propose/proposals.ts'
 import type { RequestIds } from '../propose/request-id.ts'
+import type { Cluster } from '../membership/cluster.ts'
 import { type Alarms, alarmName } from './alarms.ts'
 import { type Quota, putCost, txnCost } from './quota.ts'
 
 export interface ApplierOptions {
   readonly memberId: bigint
   readonly cluster: Cluster
+  /** This program's own release, `X.Y.Z`. */
+  readonly serverVersion: string
   readonly store: MvccStore
   readonly backend: Backend
   readonly alarms: Alarms
@@ -27,14 +30,13 @@ export interface ApplierOptions {
   readonly ports: ApplierPorts
 }
 
-export interface ApplierPorts {
+export interface ApplierPorts extends MembershipPorts {
   /** Tells raft of a membership change that took effect; nodeId 0 stands for one that was refused. */
   applyConfChange(change: ConfChange): ConfState
   /** This member's backend has outgrown its quota: have the NOSPACE alarm raised. */
   outOfSpace(): void
   /** The first entry of a term has been applied. */
   termStarted(): void
-  clusterVersionChanged(version: string): void
 }
 
 /** What applying a compaction gives: `done` when the revisions are gone from the disk too. */
@@ -43,7 +45,7 @@ export interface CompactionResult {
   readonly done: Promise<void>
 }
 
-const attributesPath = /^\/0\/members\/([0-9a-f]{1,16})\/attributes$/
+const attributesPath = /^\/0\/members\/([0-9a-fA-F]{1,16})\/attributes$/
 const VERSION_PATH = '/0/version'
 
 /**
@@ -54,6 +56,8 @@ const VERSION_PATH = '/0/version'
  */
 export class Applier {
   readonly #options: ApplierOptions
+  readonly #membership: MembershipApplier
+  #foreignV2Logged = false
   /** Index and term of the last entry whose effects the backend holds or will hold with its next commit. */
   consistentIndex: number
   consistentTerm: number
@@ -61,9 +65,23 @@ export class Applier {
 
   constructor(options: ApplierOptions, restored: { index: number; term: number; confState: ConfState }) {
     this.#options = options
+    this.#membership = new MembershipApplier(options)
     this.consistentIndex = restored.index
     this.consistentTerm = restored.term
     this.confState = restored.confState
+  }
+
+  /**
+   * Takes over a snapshot that has replaced the backend, after store, alarms and cluster did: `metadata` is its point in
+   * the log, and the backend holds that very state.
+   *
+   * @throws Error when this release may not be in a cluster of the snapshot's version
+   */
+  restored({ index, term, confState }: SnapshotMetadata): void {
+    this.consistentIndex = index
+    this.consistentTerm = term
+    this.confState = confState
+    this.#membership.restored()
   }
 
   /** Applies `entries` in order. @throws when the log contradicts the state: the member must stop */
@@ -99,10 +117,10 @@ export class Applier {
       return
     }
     const { request } = proposal
-    if (!isNew) return
+    if (!isNew && !isOfMembership(request)) return
     const requestId = this.#options.requestIds.suffixOf(request.header?.ID ?? request.ID) ?? -1
     try {
-      const result = this.#execute(request, entry.index)
+      const result = this.#execute(request, entry.index, isNew)
       if (requestId >= 0) this.#options.proposals.resolve(requestId, result)
     } catch (error) {
       this.#refused(requestId, error)
@@ -126,13 +144,24 @@ export class Applier {
     if (requestId >= 0) this.#options.proposals.reject(requestId, error)
   }
 
-  #execute(request: etcdserverpb.InternalRaftRequest, index: number): unknown {
+  #execute(request: etcdserverpb.InternalRaftRequest, index: number, isNew: boolean): unknown {
     if (request.put !== undefined) return this.#put(request.put)
     if (request.deleteRange !== undefined) return this.#deleteRange(request.deleteRange)
     if (request.txn !== undefined) return this.#txn(request.txn)
     if (request.compaction !== undefined) return this.#compact(request.compaction)
     if (request.alarm !== undefined) return this.#alarm(request.alarm)
     if (request.range !== undefined) return undefined // reads have no effect, and no member proposes them any more
+    const { clusterVersionSet, clusterMemberAttrSet, downgradeInfoSet } = request
+    if (clusterVersionSet !== undefined) return this.#membership.version(clusterVersionSet.ver, isNew)
+    if (clusterMemberAttrSet !== undefined) {
+      const { memberID, memberAttributes } = clusterMemberAttrSet
+      const { name = '', clientUrls = [] } = memberAttributes ?? {}
+      return this.#membership.attributes(memberID, { name, clientUrls }, isNew)
+    }
+    if (downgradeInfoSet !== undefined) {
+      const { enabled, ver } = downgradeInfoSet
+      return this.#membership.downgrade({ enabled, targetVersion: ver }, isNew)
+    }
     throw new Error(`log entry ${index} holds a request that this release cannot apply`)
   }
 
@@ -209,106 +238,53 @@ export class Applier {
 
   #applyV2(request: etcdserverpb.Request, isNew: boolean): void {
     const requestId = this.#options.requestIds.suffixOf(request.ID) ?? -1
-    const memberPath = attributesPath.exec(request.Path)
-    if (request.Method === 'PUT' && memberPath !== null) {
-      this.#applyAttributes(BigInt(`0x${memberPath[1]}`), request.Val, isNew)
-    } else if (request.Method === 'PUT' && request.Path === VERSION_PATH) {
-      this.#applyClusterVersion(request.Val, isNew)
-    } else {
-      throw new Error(
-        `the log holds a v2 request (${request.Method} ${request.Path}) that this release cannot apply`,
-      )
-    }
+    const memberPath = isPlainPut(request) ? attributesPath.exec(request.Path) : null
+    if (memberPath !== null)
+      this.#membership.attributes(BigInt(`0x${memberPath[1]}`), parseAttributes(request.Val), isNew)
+    else if (isPlainPut(request) && request.Path === VERSION_PATH)
+      this.#membership.version(request.Val, isNew)
+    else this.#passOverV2(request)
     if (requestId >= 0) this.#options.proposals.resolve(requestId, undefined)
   }
 
-  #applyAttributes(id: bigint, attributes: string, isNew: boolean): void {
-    const { cluster, backend } = this.#options
-    const member = cluster.applyAttributes(id, parseAttributes(attributes))
-    if (member !== undefined && isNew)
-      backend.put('members', Buffer.from(hexId(id)), Buffer.from(memberJson(member)))
-  }
-
-  #applyClusterVersion(version: string, isNew: boolean): void {
-    const { cluster, backend, ports } = this.#options
-    cluster.version = version
-    if (isNew) backend.put('cluster', Buffer.from('clusterVersion'), Buffer.from(version))
-    ports.clusterVersionChanged(version)
+  /** What clients of the v2 API write through other members is not kept here, and must not stop this one. */
+  #passOverV2({ Method: method, Path: path }: etcdserverpb.Request): void {
+    if (this.#foreignV2Logged) return
+    this.#foreignV2Logged = true
+    this.#options.logger.warn('the log holds requests of the v2 API, which this member does not keep', {
+      method,
+      path,
+    })
   }
 
   #applyConfChange(entry: Entry, isNew: boolean): void {
-    const { cluster, ports, logger, requestIds, proposals, backend } = this.#options
+    const { cluster, ports, requestIds, proposals } = this.#options
     const confChange = raftpb.ConfChange.decode(entry.data ?? new Uint8Array())
-    const change = membershipChangeOf(confChange)
-    const rejected = cluster.validate(change)
     const requestId = requestIds.suffixOf(confChange.id) ?? -1
+    const rejected = this.#membership.refusal(confChange)
     if (rejected !== undefined) {
       this.confState = ports.applyConfChange({ ...confChange, nodeId: 0n })
-      logger.warn('refused a committed membership change', {
-        'member-id': hexId(confChange.nodeId),
-        reason: rejected,
-      })
-      if (requestId >= 0) proposals.reject(requestId, new ApiError(confChangeError[rejected]))
+      if (requestId >= 0) proposals.reject(requestId, rejected)
       return
     }
     this.confState = ports.applyConfChange(confChange)
-    cluster.apply(change)
-    if (isNew) this.#storeMember(confChange.nodeId)
-    logger.info('applied a membership change', {
-      'cluster-id': hexId(cluster.id),
-      'member-id': hexId(confChange.nodeId),
-      change: change.kind,
-    })
-    if (isNew) backend.put('meta', Buffer.from('confState'), Buffer.from(confStateJson(this.confState)))
+    this.#membership.change(confChange, isNew)
+    if (isNew) this.#membership.storeConfState(this.confState)
     if (requestId >= 0) proposals.resolve(requestId, cluster.members())
   }
-
-  #storeMember(id: bigint): void {
-    const { cluster, backend } = this.#options
-    const key = Buffer.from(hexId(id))
-    const member = cluster.member(id)
-    if (member !== undefined) {
-      backend.put('members', key, Buffer.from(memberJson(member)))
-      return
-    }
-    backend.delete('members', key)
-    backend.put('members_removed', key, Buffer.from('removed'))
-  }
 }
 
-const confChangeError = {
-  idRemoved: 'memberNotFound',
-  idExists: 'memberExist',
-  idNotFound: 'memberNotFound',
-  peerUrlExists: 'peerUrlExist',
-  tooManyLearners: 'tooManyLearners',
-  notLearner: 'memberNotLearner',
-} as const
-
-function membershipChangeOf(confChange: raftpb.ConfChange): MembershipChange {
-  const context = Buffer.from(confChange.context ?? new Uint8Array()).toString('utf8')
-  const { ConfChangeType } = raftpb
-  switch (confChange.type) {
-    case ConfChangeType.ConfChangeAddNode:
-    case ConfChangeType.ConfChangeAddLearnerNode:
-      if (isPromotion(context)) return { kind: 'promote', id: confChange.nodeId }
-      return { kind: 'add', member: parseMember(context) }
-    case ConfChangeType.ConfChangeRemoveNode:
-      return { kind: 'remove', id: confChange.nodeId }
-    case ConfChangeType.ConfChangeUpdateNode:
-      return { kind: 'update', id: confChange.nodeId, peerUrls: parseMember(context).peerUrls }
-    default:
-      throw new Error(`the log holds a membership change of the unknown type ${String(confChange.type)}`)
-  }
+/** Requests whose effects live in memory, too, and are repeated at a restart. */
+function isOfMembership(request: etcdserverpb.InternalRaftRequest): boolean {
+  return (
+    request.clusterVersionSet !== undefined ||
+    request.clusterMemberAttrSet !== undefined ||
+    request.downgradeInfoSet !== undefined
+  )
 }
 
-/** Row `confState` of the `meta` bucket, with the member ids as the numbers that they are. */
-export function confStateJson(state: ConfState): string {
-  const ids = (list: readonly bigint[]): string => `[${list.join(',')}]`
-  const parts = [`"voters":${ids(state.voters)}`]
-  if (state.learners.length > 0) parts.push(`"learners":${ids(state.learners)}`)
-  if (state.votersOutgoing.length > 0) parts.push(`"voters_outgoing":${ids(state.votersOutgoing)}`)
-  if (state.learnersNext.length > 0) parts.push(`"learners_next":${ids(state.learnersNext)}`)
-  parts.push(`"auto_leave":${state.autoLeave}`)
-  return `{${parts.join(',')}}`
+/** A PUT without conditions: with one, the paths of membership mean nothing special. */
+function isPlainPut(request: etcdserverpb.Request): boolean {
+  const { Method, PrevExist, PrevIndex, PrevValue } = request
+  return Method === 'PUT' && PrevExist === undefined && PrevIndex === 0n && PrevValue === ''
 }

@@ -16,6 +16,14 @@ export function bootstrapMemberId(peerUrls: readonly string[], token: string): b
   return sha1Id([...[...peerUrls].sort(), token])
 }
 
+/**
+ * Id of a member that is added to a running cluster.
+ * @param wallSeconds time of the addition: another one with the same URLs is another member
+ */
+export function addedMemberId(peerUrls: readonly string[], wallSeconds: number): bigint {
+  return sha1Id([...[...peerUrls].sort(), String(wallSeconds)])
+}
+
 /** Cluster id of an initial cluster; never computed again later. */
 export function clusterIdOf(memberIds: readonly bigint[]): bigint {
   const bytes = [...memberIds]

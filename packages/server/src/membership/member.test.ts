@@ -28,9 +28,9 @@ void test('a member is written as etcd writes it, with its id to the last digit'
 
 void test('what is empty is left out', () => {
   const bare: Member = { id: 7n, peerUrls: [], isLearner: false, name: '', clientUrls: [] }
-  assert.equal(memberJson(bare), '{"id":7,"peerURLs":[]}')
+  assert.equal(memberJson(bare), '{"id":7,"peerURLs":null}')
   assert.equal(attributesJson(bare), '{}')
-  assert.equal(raftAttributesJson(bare), '{"peerURLs":[]}')
+  assert.equal(raftAttributesJson(bare), '{"peerURLs":null}')
   assert.deepEqual(parseMember('{"id":7,"peerURLs":null}'), bare)
 })
 

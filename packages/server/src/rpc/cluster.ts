@@ -2,12 +2,14 @@ import { etcdserverpb } from '@etcd-ts/api'
 import type { Method } from '@etcd-ts/grpc'
 import type { Cluster } from '../membership/cluster.ts'
 import type { Member } from '../membership/member.ts'
+import type { Reconfiguration } from '../membership/reconfiguration.ts'
 import { type HeaderSource, memberHeader } from './header.ts'
 import { unaryAsync } from './respond.ts'
 
 export interface ClusterPorts {
   readonly header: HeaderSource
   readonly cluster: Cluster
+  readonly reconfiguration: Reconfiguration
   /** Resolves once this member's state covers everything committed by now. */
   catchUp(): Promise<void>
 }
@@ -24,10 +26,27 @@ function memberMessage(member: Member): etcdserverpb.Member {
 
 /** The Cluster service. */
 export function clusterService(ports: ClusterPorts): [path: string, method: Method][] {
+  const { cluster, reconfiguration } = ports
+  const service = etcdserverpb.ClusterService
+  const answer = (
+    members: readonly Member[],
+  ): { header: etcdserverpb.ResponseHeader; members: etcdserverpb.Member[] } => ({
+    header: memberHeader(ports.header),
+    members: members.map(memberMessage),
+  })
   return [
-    unaryAsync(etcdserverpb.ClusterService.MemberList, async (request) => {
+    unaryAsync(service.MemberAdd, async (request) => {
+      const { member, members } = await reconfiguration.add(request.peerURLs, request.isLearner)
+      return { ...answer(members), member: memberMessage(member) }
+    }),
+    unaryAsync(service.MemberRemove, async (request) => answer(await reconfiguration.remove(request.ID))),
+    unaryAsync(service.MemberUpdate, async (request) =>
+      answer(await reconfiguration.update(request.ID, request.peerURLs)),
+    ),
+    unaryAsync(service.MemberPromote, async (request) => answer(await reconfiguration.promote(request.ID))),
+    unaryAsync(service.MemberList, async (request) => {
       if (request.linearizable) await ports.catchUp()
-      return { header: memberHeader(ports.header), members: ports.cluster.members().map(memberMessage) }
+      return answer(cluster.members())
     }),
   ]
 }

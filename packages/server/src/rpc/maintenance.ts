@@ -1,10 +1,12 @@
-import { etcdserverpb } from '@etcd-ts/api'
+import { ApiError, etcdserverpb } from '@etcd-ts/api'
 import type { Backend } from '@etcd-ts/backend'
 import type { Method } from '@etcd-ts/grpc'
 import type { MvccStore } from '@etcd-ts/mvcc'
 import { type Alarms, alarmName } from '../apply/alarms.ts'
 import type { Logger } from '../log/index.ts'
+import type { Downgrades } from '../membership/downgrade.ts'
 import { hexId } from '../membership/ids.ts'
+import type { LeaderTransfer } from '../membership/leader-transfer.ts'
 import { type HeaderSource, fullHeader } from './header.ts'
 import { unaryAsync } from './respond.ts'
 
@@ -13,6 +15,8 @@ export interface MaintenancePorts {
   readonly store: MvccStore
   readonly backend: Backend
   readonly alarms: Alarms
+  readonly downgrades: Downgrades
+  readonly leaderTransfer: LeaderTransfer
   readonly logger: Logger
   /** What `Status` reports as this member's version. */
   readonly version: string
@@ -28,7 +32,7 @@ function alarmText(alarm: etcdserverpb.AlarmMember): string {
 
 /** The Maintenance service. */
 export function maintenanceService(ports: MaintenancePorts): [path: string, method: Method][] {
-  const { header, store, backend, alarms, logger } = ports
+  const { header, store, backend, alarms, downgrades, leaderTransfer, logger } = ports
   const service = etcdserverpb.MaintenanceService
   return [
     unaryAsync(service.Alarm, async (request) => {
@@ -74,6 +78,25 @@ export function maintenanceService(ports: MaintenancePorts): [path: string, meth
     unaryAsync(service.HashKV, async (request) => {
       const result = await store.hashKv(request.revision)
       return { header: fullHeader(header), hash: result.hash, compactRevision: result.compactRevision }
+    }),
+
+    unaryAsync(service.MoveLeader, async (request, call) => {
+      await leaderTransfer.move(request.targetID, call)
+      return {}
+    }),
+
+    unaryAsync(service.Downgrade, async ({ action, version }) => {
+      const { VALIDATE, ENABLE, CANCEL } = etcdserverpb.DowngradeAction
+      switch (action) {
+        case VALIDATE:
+          return { header: fullHeader(header), version: await downgrades.validate(version) }
+        case ENABLE:
+          return { header: fullHeader(header), version: await downgrades.enable(version) }
+        case CANCEL:
+          return { header: fullHeader(header), version: await downgrades.cancel() }
+        default:
+          throw new ApiError('unknownMethod')
+      }
     }),
   ]
 }
