@@ -96,7 +96,7 @@ export class V2Tree {
 
   #foreignJson(): Record<string, string> {
     return Object.fromEntries(
-      Object.entries(this.#foreign).map(([name, node]) => [name, formatJson(node ?? null)]),
+      Object.entries(this.#foreign).map(([name, node]) => [name, valueJson(node ?? null)]),
     )
   }
 
@@ -136,6 +136,15 @@ function nodeJson(path: string, node: Node): string {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, child]) => `${formatJson(name)}:${nodeJson(`${path}/${name}`, child)}`)
   return `${head},"Value":"","Children":{${children.join(',')}}}`
+}
+
+/** JSON as it was read, numbers to the last digit. */
+function valueJson(value: JsonValue): string {
+  if (value instanceof JsonNumber) return value.text
+  if (typeof value !== 'object' || value === null) return formatJson(value)
+  if (Array.isArray(value)) return `[${value.map(valueJson).join(',')}]`
+  const members = Object.entries(value).map(([name, member]) => `${formatJson(name)}:${valueJson(member)}`)
+  return `{${members.join(',')}}`
 }
 
 function numberOf(value: JsonValue | undefined): number {
