@@ -4,6 +4,7 @@ import {
   type EndpointUrl,
   type InitialCluster,
   type ServerConfig,
+  formatInitialCluster,
   parseInitialCluster,
   parseUrl,
   quote,
@@ -13,11 +14,15 @@ import type { Logger } from '../log/index.ts'
 import { bootstrapMemberId, clusterIdOf, hexId } from '../membership/ids.ts'
 import type { Member } from '../membership/member.ts'
 import type { PeerHttp } from '../peer/peer-http.ts'
+import { DiscoveryError } from './discovery/discovery-error.ts'
+import { clusterFromRecords } from './discovery/srv.ts'
+import { joinByV2Token } from './discovery/v2-discovery.ts'
+import { joinByV3Token } from './discovery/v3-discovery.ts'
 import { isCompatible } from './cluster-compatibility.ts'
 import { type RemoteCluster, askForMembers } from './remote-cluster.ts'
 import { type Resolver, systemResolver } from './resolver.ts'
 import { type ResolvePorts, UrlComparer } from './same-urls.ts'
-import { verifyExisting, verifyNew } from './verify-cluster.ts'
+import { checkDuplicates, verifyExisting, verifyNew } from './verify-cluster.ts'
 
 /** How a member begins that has no log yet. */
 export interface Start {
@@ -27,6 +32,8 @@ export interface Start {
   readonly clusterId: bigint
   /** By ascending id, this one included; of a running cluster as it describes them. */
   readonly members: readonly Member[]
+  /** Whom the certificates of members must be made out to, when not to the hosts of their URLs (DNS discovery). */
+  readonly peerServerName?: string
 }
 
 /** What deciding takes. */
@@ -50,20 +57,82 @@ const EXISTING_CLUSTER_MS = 10_000
  * @throws ConfigError, Error with etcd's text when it may not start
  */
 export async function decideStart(config: ServerConfig, ports: StartPorts): Promise<Start> {
-  const { cluster, token } = configuredCluster(config)
-  return config.initialClusterState === 'existing'
+  const { cluster, token, serverName } = await configuredCluster(config, ports)
+  const start = await (config.initialClusterState === 'existing'
     ? joinExisting(config, cluster, ports)
-    : beginNew(config, cluster, token, ports)
+    : beginNew(config, cluster, token, ports))
+  return serverName === undefined ? start : { ...start, peerServerName: serverName }
 }
 
 interface Configured {
   readonly cluster: InitialCluster
   /** Goes into the ids of the members. */
   readonly token: string
+  /** The name on the certificates of members whose hosts come from a domain's records. */
+  readonly serverName?: string
 }
 
-function configuredCluster(config: ServerConfig): Configured {
-  return { cluster: parseInitialCluster(config.initialCluster), token: config.initialClusterToken }
+/** What is known before anybody but the name service is asked: with discovery by a token, this member alone. */
+async function configuredCluster(config: ServerConfig, ports: StartPorts): Promise<Configured> {
+  const { name, advertisePeerUrls, discovery, initialClusterToken } = config
+  const alone = new Map([[name, advertisePeerUrls]])
+  if (discovery.url !== '') return { cluster: alone, token: discovery.url }
+  if (discovery.v3.endpoints.length > 0) return { cluster: alone, token: discovery.v3.token }
+  if (discovery.srvDomain === '') {
+    return { cluster: parseInitialCluster(config.initialCluster), token: initialClusterToken }
+  }
+  const text = await clusterFromRecords(config, resolvePorts(ports).resolver, ports.logger)
+  const isVerifiedByDomain = text.includes('https://') && config.peerTls.trustedCaFile === ''
+  return {
+    cluster: parseInitialCluster(text),
+    token: initialClusterToken,
+    ...(isVerifiedByDomain ? { serverName: discovery.srvDomain } : {}),
+  }
+}
+
+/** The members that have registered under the token, this one among them. */
+async function discoverCluster(
+  config: ServerConfig,
+  cluster: InitialCluster,
+  memberId: bigint,
+  ports: StartPorts,
+): Promise<InitialCluster> {
+  const { clock, logger, disk } = ports
+  const { url, httpProxy, v3 } = config.discovery
+  const self = formatInitialCluster(cluster)
+  let text: string
+  try {
+    text =
+      url === ''
+        ? await joinByV3Token({ registry: v3, memberId, self, clock, logger, disk })
+        : await joinByV2Token({ url, httpProxy, memberId, self, clock, logger })
+  } catch (error) {
+    explainDiscovery(error, config, logger)
+    throw new ConfigError(`failed to join discovery cluster (${textOf(error)})`, { cause: error })
+  }
+  const found = parseInitialCluster(text)
+  checkDuplicates('discovery cluster', found)
+  return found
+}
+
+/** What to do about it, in etcd's words. */
+function explainDiscovery(error: unknown, config: ServerConfig, logger: Logger): void {
+  const { url, v3 } = config.discovery
+  const fields = { 'discovery-token': url === '' ? v3.token : url, error: textOf(error) }
+  const reason = error instanceof DiscoveryError ? error.reason : undefined
+  if (reason === 'duplicateId') {
+    logger.warn('member has been registered with discovery service', { name: config.name, ...fields })
+    logger.warn('but could not find valid cluster configuration', { 'data-dir': config.dataDir })
+    logger.warn('check data dir if previous bootstrap succeeded')
+    logger.warn('or use a new discovery token if previous bootstrap failed')
+  } else if (reason === 'duplicateName') {
+    logger.warn('member with duplicated name has already been registered', fields)
+    logger.warn('cURL the discovery token URL for details')
+    logger.warn('do not reuse discovery token; generate a new one to bootstrap a cluster')
+  } else {
+    logger.warn('failed to bootstrap; discovery token was already used', fields)
+    logger.warn('do not reuse discovery token; generate a new one to bootstrap a cluster')
+  }
 }
 
 async function beginNew(
@@ -79,7 +148,14 @@ async function beginNew(
     () => undefined, // nobody answers: the cluster is new
   )
   if (known !== undefined) refuseBootstrapped(self.id, known)
-  return startOf(self, members)
+  if (!usesToken(config)) return startOf(self, members)
+  const found = await discoverCluster(config, cluster, self.id, ports)
+  return startOf(self, membersOf(found, token))
+}
+
+/** Whether the members find each other through a token of a discovery service. */
+function usesToken({ discovery }: ServerConfig): boolean {
+  return discovery.url !== '' || discovery.v3.endpoints.length > 0
 }
 
 function resolvePorts({ clock, logger, resolver = systemResolver }: StartPorts): ResolvePorts {
@@ -105,8 +181,7 @@ async function joinExisting(
 ): Promise<Start> {
   const { peerHttp, logger } = ports
   verifyExisting(config, cluster)
-  const { url, v3 } = config.discovery
-  if (url !== '' || v3.endpoints.length > 0) {
+  if (usesToken(config)) {
     throw new ConfigError('discovery URL should not be set when joining existing initial cluster')
   }
   const urls = otherUrls(cluster, config.name)
