@@ -33,6 +33,26 @@ export interface BackendSnapshot extends RowReader {
   close(): void
 }
 
+/** The rows of a backend as they were at one moment, as a bbolt file: what members and tools of etcd exchange. */
+export interface BboltExport {
+  readonly sizeBytes: number
+  /**
+   * The file from its first byte to its last, in pieces of at most 128 KiB that the receiver owns; can be asked for once.
+   * A reader that stops early lets go of the rows. Nothing is read ahead of the reader but a few pieces.
+   *
+   * @throws BackendError `transferFailed`, `closed` from the iteration: the file is not whole
+   */
+  chunks(): AsyncIterable<Uint8Array>
+  /** Lets go of the rows, whether they were read or not. */
+  close(): void
+}
+
+/** A data file, open beside the live one, whose rows are to take the place of the live ones. */
+export interface BackendReplacement extends RowReader {
+  /** Gives it up; the file stays where it is. Does nothing once it is installed. */
+  close(): Promise<void>
+}
+
 /** Room for one row that is being written, see `Backend.reserve`. */
 export interface RowSlot {
   readonly bytes: Buffer
@@ -90,6 +110,40 @@ export interface Backend extends RowReader {
 
   /** Rewrites the data file without its free pages. Rows stay readable and writable meanwhile. */
   defragment(onStep?: (step: DefragmentStep) => void): Promise<void>
+  /**
+   * The rows as they are now, as a bbolt file. The commit hook runs before this returns, so what the caller reads in the
+   * same turn of the event loop belongs to these rows; what is written later is not among them. A few commits may wait
+   * until the rows are pinned, and pages of the data file stay in use until the export is closed.
+   *
+   * @throws BackendError `transferFailed`, `writeFailed`, `replaced`, `closed` (as a rejection)
+   * @see docs/formats/bbolt.md
+   */
+  exportBbolt(): Promise<BboltExport>
+
+  /**
+   * Opens the data file at `path` (made by an import, on the same file system) beside the live one, which goes on as before.
+   *
+   * @throws BackendError when there is no such file, or it cannot be opened
+   */
+  openReplacement(path: string): BackendReplacement
+  /**
+   * Puts a replacement in the place of the live data file, as a whole: reads before the call of `swapped` see the old rows,
+   * reads from `swapped` on the new ones. What was written and not committed belonged to the old rows and is forgotten; who
+   * waits for its commit is told that it is done when the new rows are durable. Nobody may write between this call and
+   * `swapped`. Views and exports of the old rows remain what they are.
+   *
+   * A crash at any moment leaves either file whole under the live name; until the new one is durable there, it is still
+   * found under its own name, too, or is there already.
+   *
+   * @param replacement what `openReplacement` gave, or the path that it would be given
+   * @param swapped runs in the turn in which the rows change: what mirrors rows in memory is exchanged there
+   * @throws BackendError `writeFailed` when it is not known which file a crash would leave; any other error when nothing
+   * was changed
+   */
+  install(replacement: BackendReplacement | string, swapped?: () => void): Promise<void>
+
   /** Commits and closes. */
   close(): Promise<void>
+  /** Closes without committing what is buffered: for when that may describe half of a change. */
+  abandon(): Promise<void>
 }

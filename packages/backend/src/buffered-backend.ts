@@ -1,7 +1,9 @@
 import type { Clock, Timer } from '@etcd-ts/platform'
 import {
   type Backend,
+  type BackendReplacement,
   type BackendSnapshot,
+  type BboltExport,
   type DefragmentStep,
   KEY_BYTES_MAX,
   type Row,
@@ -9,11 +11,12 @@ import {
   type RowSlot,
   type RowVisitor,
 } from './backend.ts'
+import { exportSnapshot } from './bbolt/plain-export.ts'
 import { type Bucket, bucketIndex } from './buckets.ts'
 import { BackendError } from './error.ts'
 import { RowArena } from './row-arena.ts'
 import { type PendingRow, REMOVED, RowBatch, compareKeys, compareToKey } from './row-batch.ts'
-import type { RowStore, StoreReader } from './row-store.ts'
+import type { RowStore, StoreReader, StoreReplacement } from './row-store.ts'
 
 /** When the rows of a backend are committed, and how far its writer may fall behind. */
 export interface BufferedBackendOptions {
@@ -43,6 +46,8 @@ const FROM_START: Uint8Array = new Uint8Array(0)
 interface Waiter {
   resolve(): void
   reject(error: BackendError): void
+  /** Other rows took the place of what is waited for, and are durable. */
+  replaced(): void
 }
 
 /** A batch and those who wait for it. */
@@ -62,6 +67,17 @@ function rangeOf(reader: RowReader, bucket: Bucket, from = FROM_START, to?: Uint
 function getFrom(store: StoreReader, bucket: Bucket, key: Uint8Array): Uint8Array | undefined {
   const value = store.peek(bucket, key)
   return value === undefined ? undefined : new Uint8Array(value)
+}
+
+/** A reader over what a store gives of committed rows. */
+function readerOf(view: StoreReader): RowReader {
+  return {
+    get: (bucket, key) => getFrom(view, bucket, key),
+    scan: (bucket, from, to, visit) => view.scan(bucket, from, to, visit),
+    range(bucket, from, to) {
+      return rangeOf(this, bucket, from, to)
+    },
+  }
 }
 
 /** A list of pending rows and how far a scan has come in it. */
@@ -90,6 +106,8 @@ export class BufferedBackend implements Backend {
   readonly #waiting: OpenBatch[] = []
   /** The store is at work. */
   #busy = false
+  /** The batch that the store is writing. */
+  #committing: OpenBatch | undefined
   /** Work for the store that nothing may run beside. */
   readonly #tasks: (() => Promise<void>)[] = []
   #order = 0
@@ -100,6 +118,7 @@ export class BufferedBackend implements Backend {
   #drainWaiters: Waiter[] = []
   #failure: BackendError | undefined
   #closed = false
+  readonly #replacements = new WeakMap<BackendReplacement, StoreReplacement>()
 
   constructor(store: RowStore, options: BufferedBackendOptions) {
     this.#store = store
@@ -208,29 +227,80 @@ export class BufferedBackend implements Backend {
   }
 
   commit(): Promise<void> {
-    return new Promise((resolve, reject) => this.#afterCommit({ resolve, reject }))
+    return new Promise((resolve, reject) => this.#afterCommit({ resolve, reject, replaced: resolve }))
   }
 
   snapshot(): Promise<BackendSnapshot> {
+    return new Promise((resolve, reject) => {
+      // The store commits the next batch only after this has run.
+      const pin = (): void => {
+        const view = this.#store.snapshot()
+        resolve({ ...readerOf(view), close: () => view.close() })
+      }
+      this.#afterCommit({ resolve: pin, reject, replaced: pin })
+    })
+  }
+
+  exportBbolt(): Promise<BboltExport> {
     return new Promise((resolve, reject) =>
       this.#afterCommit({
-        // The store commits the next batch only after this has run.
-        resolve: () => resolve(this.#pinSnapshot()),
+        resolve: () => resolve(this.#pinExport()),
         reject,
+        replaced: () => reject(new BackendError('replaced', 'other rows took the place of those to export')),
       }),
     )
   }
 
-  #pinSnapshot(): BackendSnapshot {
-    const view = this.#store.snapshot()
-    return {
-      get: (bucket, key) => getFrom(view, bucket, key),
-      scan: (bucket, from, to, visit) => view.scan(bucket, from, to, visit),
-      range(bucket, from, to) {
-        return rangeOf(this, bucket, from, to)
-      },
-      close: () => view.close(),
+  async #pinExport(): Promise<BboltExport> {
+    const store = this.#store
+    if (store.pinExport === undefined) return exportSnapshot(store.snapshot())
+    let measured: Promise<BboltExport> | undefined
+    // Before the next batch: it is the store's next work.
+    await this.#alone(async () => {
+      measured = (await store.pinExport!()).measured
+    })
+    return measured!
+  }
+
+  openReplacement(path: string): BackendReplacement {
+    const opened = this.#store.openReplacement(path)
+    const replacement = { ...readerOf(opened), close: () => opened.close() }
+    this.#replacements.set(replacement, opened)
+    return replacement
+  }
+
+  async install(
+    replacement: BackendReplacement | string,
+    swapped: () => void = () => undefined,
+  ): Promise<void> {
+    if (typeof replacement === 'string') replacement = this.openReplacement(replacement)
+    const opened = this.#replacements.get(replacement)
+    if (opened === undefined) throw new Error('only what openReplacement gave can be installed')
+    let superseded: Waiter[] = []
+    try {
+      await this.#alone(() =>
+        this.#store.install(opened, () => {
+          superseded = this.#forget()
+          swapped()
+        }),
+      )
+    } catch (error) {
+      if (error instanceof BackendError && error.reason === 'writeFailed') this.#fail(error, superseded)
+      throw error
     }
+    for (const waiter of superseded) waiter.replaced()
+  }
+
+  /** Forgets everything that is not with the store. @returns those who waited for it */
+  #forget(): Waiter[] {
+    this.#timer?.cancel()
+    this.#current = new OpenBatch()
+    this.#limitReached = false
+    const forgotten = this.#waiting.splice(this.#committing === undefined ? 0 : 1)
+    this.#waitingBytes = this.#committing?.bytes ?? 0
+    const waiters = [...forgotten.flatMap((batch) => batch.waiters), ...this.#drainWaiters]
+    this.#drainWaiters = []
+    return waiters
   }
 
   size(): number {
@@ -257,7 +327,7 @@ export class BufferedBackend implements Backend {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     if (this.pendingBytes() <= this.#pendingBytesMax) return Promise.resolve()
     this.#closeBatch()
-    return new Promise((resolve, reject) => this.#drainWaiters.push({ resolve, reject }))
+    return new Promise((resolve, reject) => this.#drainWaiters.push({ resolve, reject, replaced: resolve }))
   }
 
   async defragment(onStep: (step: DefragmentStep) => void = () => undefined): Promise<void> {
@@ -279,6 +349,14 @@ export class BufferedBackend implements Backend {
     } finally {
       await this.#alone(() => this.#store.close())
     }
+  }
+
+  async abandon(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    const closed = new BackendError('closed', 'the backend is closed')
+    for (const waiter of this.#forget()) waiter.reject(closed)
+    await this.#alone(() => this.#store.close())
   }
 
   /** Runs `work` at a time when the store does nothing else. */
@@ -336,6 +414,7 @@ export class BufferedBackend implements Backend {
     const batch = this.#waiting[0]
     if (batch === undefined || this.#failure !== undefined) return
     this.#busy = true
+    this.#committing = batch
     const startedMs = this.#options.clock.monotonicMs()
     this.#store.commit(batch).then(
       () => {
@@ -348,6 +427,7 @@ export class BufferedBackend implements Backend {
 
   #finished(): void {
     this.#busy = false
+    this.#committing = undefined
     this.#next()
   }
 
@@ -368,9 +448,9 @@ export class BufferedBackend implements Backend {
     this.#finished()
   }
 
-  #fail(failure: BackendError): void {
+  #fail(failure: BackendError, others: readonly Waiter[] = []): void {
     this.#failure = failure
-    const waiters = [...this.#waiting.flatMap((batch) => batch.waiters), ...this.#drainWaiters]
+    const waiters = [...others, ...this.#waiting.flatMap((batch) => batch.waiters), ...this.#drainWaiters]
     this.#drainWaiters = []
     for (const waiter of waiters) waiter.reject(failure)
     this.#options.onWriteFailed(failure)

@@ -1,11 +1,13 @@
 /**
  * Why the backend cannot do what it was asked:
  * - `bboltFile`: the data file is one of etcd's own (bbolt); it has to be imported, not opened
- * - `foreignFile`: the data file was not written by LMDB, or by a version with another layout
- * - `damagedFile`: the data file was written by LMDB and is not whole
+ * - `foreignFile`: the file is not of the expected format, or of another version of it
+ * - `damagedFile`: the file is of the expected format and is not whole
  * - `openFailed`: the data file could not be opened for another reason, which is the `cause`
  * - `keyTooLong`, `emptyKey`: a row that no implementation has to hold
  * - `writeFailed`: a commit failed; nothing after it will ever be durable, the member has to stop
+ * - `transferFailed`: an export or import could not be carried out for another reason, which is the `cause`
+ * - `replaced`: other rows took the place of those that were asked for
  * - `closed`: the backend was closed
  */
 export type BackendErrorReason =
@@ -16,6 +18,8 @@ export type BackendErrorReason =
   | 'keyTooLong'
   | 'emptyKey'
   | 'writeFailed'
+  | 'transferFailed'
+  | 'replaced'
   | 'closed'
 
 /** What went wrong with the data file or its rows. */

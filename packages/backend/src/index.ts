@@ -1,6 +1,8 @@
 export {
   type Backend,
+  type BackendReplacement,
   type BackendSnapshot,
+  type BboltExport,
   type DefragmentStep,
   KEY_BYTES_MAX,
   type Row,
@@ -8,6 +10,14 @@ export {
   type RowSlot,
   type RowVisitor,
 } from './backend.ts'
+export {
+  type BackendImporter,
+  BboltRows,
+  type ImportOptions,
+  type ImportProgress,
+  type Imported,
+} from './bbolt/import.ts'
+export { importBbolt } from './bbolt/import-thread.ts'
 export { type Bucket, bucketNames } from './buckets.ts'
 export {
   BATCH_INTERVAL_MS,
@@ -18,4 +28,4 @@ export {
 export { BackendError, type BackendErrorReason } from './error.ts'
 export { type LmdbBackendOptions, openLmdbBackend } from './lmdb-backend.ts'
 export { type PendingRow, REMOVED, type RowBatch } from './row-batch.ts'
-export type { RowStore, StoreReader, StoreSnapshot } from './row-store.ts'
+export type { PinnedExport, RowStore, StoreReader, StoreReplacement, StoreSnapshot } from './row-store.ts'

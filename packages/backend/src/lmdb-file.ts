@@ -52,6 +52,18 @@ export function removeTemporaryFiles(path: string): void {
   }
 }
 
+/** Removes lock files of data files that are gone: installed, or deleted, by a process that ended meanwhile. */
+export function removeStrayLocks(path: string): void {
+  const folder = dirname(path)
+  const names = readdirSync(folder)
+  const files = new Set(names)
+  for (const name of names) {
+    const [, file] = /^(.*)-lock$/.exec(name) ?? []
+    if (file === undefined || files.has(file) || name === lockFileOf(basename(path))) continue
+    rmSync(join(folder, name), { force: true })
+  }
+}
+
 interface Head {
   readonly pageSize: number
   readonly rootPage: bigint

@@ -1,161 +1,23 @@
 // oxlint-disable-next-line no-restricted-imports -- LMDB does its own I/O, past any Disk that could be given to it
-import { renameSync } from 'node:fs'
+import { existsSync, renameSync, rmSync } from 'node:fs'
 // oxlint-disable-next-line no-restricted-imports -- as above
 import { chmod } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { type Database, type RangeOptions, type RootDatabase, type Transaction, open } from 'lmdb'
 import type { DefragmentStep, RowVisitor } from './backend.ts'
 import { type Bucket, bucketIndex, bucketNames } from './buckets.ts'
+import { ExportThread } from './bbolt/export-thread.ts'
 import { BackendError } from './error.ts'
-import { checkDataFile, lockFileOf, removeTemporaryFiles, syncPath, temporaryFileOf } from './lmdb-file.ts'
+import { FILE_MODE, LmdbFile } from './lmdb-open.ts'
+import {
+  checkDataFile,
+  lockFileOf,
+  removeStrayLocks,
+  removeTemporaryFiles,
+  syncPath,
+  temporaryFileOf,
+} from './lmdb-file.ts'
 import { REMOVED, type RowBatch } from './row-batch.ts'
-import type { RowStore, StoreReader, StoreSnapshot } from './row-store.ts'
-
-/** Address space for the map: it costs nothing until the file grows into it, and a map cannot grow while in use. */
-const MAP_BYTES = 2 ** 40
-const FILE_MODE = 0o600
-/** Pages that describe the file. */
-const META_PAGES = 2
-
-type Table = Database<Uint8Array, Uint8Array>
-
-/** The library takes the options of `get` here too; its declaration does not say so. */
-interface ReadableTable extends Table {
-  getBinaryFast(key: Uint8Array, options?: { transaction: Transaction }): Buffer | undefined
-}
-
-/** Keys and values are bytes as they are; nothing is encoded, and nothing is copied on the way out. */
-const keyEncoder = {
-  writeKey(key: Uint8Array, target: Uint8Array, at: number): number {
-    const { length } = key
-    for (let i = 0; i < length; i++) target[at + i] = key[i]!
-    return at + length
-  },
-  readKey(target: Buffer, start: number, end: number): Uint8Array {
-    return target.subarray(start, end)
-  },
-}
-
-const encoder = {
-  encode: (value: Uint8Array): Uint8Array => value,
-  /** `bytes` is a large buffer that the library uses again and again; only `length` of it is the value. */
-  decode: (bytes: Uint8Array, length: number): Uint8Array =>
-    new Uint8Array(bytes.buffer, bytes.byteOffset, length),
-}
-
-const rootOptions = {
-  noSubdir: true,
-  mapSize: MAP_BYTES,
-  maxDbs: bucketNames.length + 1,
-  // Off: a commit's promise then means durable, and a start after a crash finds the newest durable commit.
-  overlappingSync: false,
-  permissionsMode: FILE_MODE,
-  encoding: 'binary' as const,
-  compression: false,
-  cache: false,
-}
-
-const tableOptions = { keyEncoder, encoder, compression: false, cache: false }
-
-interface Stats {
-  readonly treeBranchPageCount: number
-  readonly treeLeafPageCount: number
-  readonly overflowPages: number
-}
-
-interface FileStats extends Stats {
-  readonly pageSize: number
-  readonly lastPageNumber: number
-  readonly root: Stats
-  readonly free: Stats
-}
-
-function pagesOf(stats: Stats): number {
-  return stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages
-}
-
-/** An open data file. */
-class LmdbFile implements StoreReader {
-  readonly root: RootDatabase<Uint8Array, Uint8Array>
-  readonly tables: readonly Table[]
-  /** Snapshots that still read from it. */
-  #snapshots = 0
-  /** Replaced by a newer file; closes with its last snapshot. */
-  #retired = false
-
-  constructor(path: string) {
-    this.root = open<Uint8Array, Uint8Array>(path, rootOptions)
-    this.tables = bucketNames.map((name) => this.root.openDB<Uint8Array, Uint8Array>(name, tableOptions))
-  }
-
-  peek(bucket: Bucket, key: Uint8Array): Uint8Array | undefined {
-    return peekIn(this.tables[bucketIndex[bucket]]!, key, undefined)
-  }
-
-  scan(bucket: Bucket, from: Uint8Array, to: Uint8Array | undefined, visit: RowVisitor): void {
-    scanTable(this.tables[bucketIndex[bucket]]!, from, to, undefined, visit)
-  }
-
-  snapshot(): StoreSnapshot {
-    const transaction = this.root.useReadTransaction()
-    this.#snapshots++
-    return {
-      peek: (bucket, key) => peekIn(this.tables[bucketIndex[bucket]]!, key, transaction),
-      scan: (bucket, from, to, visit) =>
-        scanTable(this.tables[bucketIndex[bucket]]!, from, to, transaction, visit),
-      close: () => {
-        transaction.done()
-        this.#snapshots--
-        this.#closeIfDone()
-      },
-    }
-  }
-
-  sizes(): { readonly size: number; readonly sizeInUse: number } {
-    let pages = META_PAGES
-    let stats = this.root.getStats() as FileStats
-    pages += pagesOf(stats.root) + pagesOf(stats.free)
-    for (const table of this.tables) {
-      stats = table.getStats() as FileStats
-      pages += pagesOf(stats)
-    }
-    return { size: (stats.lastPageNumber + 1) * stats.pageSize, sizeInUse: pages * stats.pageSize }
-  }
-
-  /** Closes once no snapshot needs the file. */
-  retire(): void {
-    this.#retired = true
-    this.#closeIfDone()
-  }
-
-  #closeIfDone(): void {
-    // Nothing was written to it for a long time: there is nothing to wait for and nothing that could fail.
-    if (this.#retired && this.#snapshots === 0) void this.root.close()
-  }
-}
-
-function peekIn(table: Table, key: Uint8Array, transaction: Transaction | undefined): Uint8Array | undefined {
-  const bytes = (table as ReadableTable).getBinaryFast(
-    key,
-    transaction === undefined ? undefined : { transaction },
-  )
-  return bytes === undefined ? undefined : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
-}
-
-function scanTable(
-  table: Table,
-  from: Uint8Array,
-  to: Uint8Array | undefined,
-  transaction: Transaction | undefined,
-  visit: RowVisitor,
-): void {
-  const options: RangeOptions = { start: from }
-  if (to !== undefined) options.end = to
-  if (transaction !== undefined) options.transaction = transaction
-  for (const { key, value } of table.getRange(options)) {
-    if (!visit(key, value)) break
-  }
-}
+import type { PinnedExport, RowStore, StoreReplacement, StoreSnapshot } from './row-store.ts'
 
 /**
  * The rows of a backend in an LMDB file, each bucket a table.
@@ -168,18 +30,15 @@ export class LmdbStore implements RowStore {
   #file: LmdbFile
   #sizes: { readonly size: number; readonly sizeInUse: number } | undefined
 
+  readonly #exports = new Set<ExportThread>()
+
   /** @throws BackendError when there is a file at `path` that cannot be opened */
   constructor(path: string) {
     this.#path = path
-    try {
+    this.#file = openFile(path, () => {
       removeTemporaryFiles(path)
-      checkDataFile(path)
-      this.#file = new LmdbFile(path)
-    } catch (cause) {
-      if (cause instanceof BackendError) throw cause
-      const reason = isDamage(cause) ? 'damagedFile' : 'openFailed'
-      throw new BackendError(reason, `cannot open ${path}: ${String(cause)}`, { cause })
-    }
+      removeStrayLocks(path)
+    })
   }
 
   peek(bucket: Bucket, key: Uint8Array): Uint8Array | undefined {
@@ -247,22 +106,102 @@ export class LmdbStore implements RowStore {
       removeTemporaryFiles(this.#path)
       throw error
     }
+    this.#useInstead(next)
+    await this.#settle(temporary, () => onStep('renamed'))
+    onStep('finished')
+  }
+
+  async pinExport(): Promise<PinnedExport> {
+    const thread = new ExportThread(this.#path)
+    this.#exports.add(thread)
+    void thread.ended.then(() => this.#exports.delete(thread))
+    await thread.pinned
+    return thread
+  }
+
+  openReplacement(path: string): LmdbReplacement {
+    if (!existsSync(path)) throw new BackendError('openFailed', `there is no data file ${path}`)
+    return new LmdbReplacement(path, openFile(path))
+  }
+
+  async install(replacement: LmdbReplacement, swapped: () => void): Promise<void> {
+    const { path } = replacement
+    renameSync(path, this.#path)
+    this.#useInstead(replacement.take())
+    swapped()
+    await this.#settle(path)
+  }
+
+  /** Reads and writes `next` from now on; its file has the store's name already. */
+  #useInstead(next: LmdbFile): void {
     this.#file.retire()
     this.#file = next
     this.#sizes = undefined
+  }
+
+  /** Makes the new name of the file that was at `from` durable. */
+  async #settle(from: string, onRenamed: () => void = () => undefined): Promise<void> {
     try {
-      renameSync(lockFileOf(temporary), lockFileOf(this.#path))
-      onStep('renamed')
+      renameSync(lockFileOf(from), lockFileOf(this.#path))
+      onRenamed()
       await syncPath(dirname(this.#path))
+      if (dirname(from) !== dirname(this.#path)) await syncPath(dirname(from))
     } catch (cause) {
       // The name may still stand for the old file, where later commits would be missing after a power cut.
       throw new BackendError('writeFailed', `could not replace ${this.#path}`, { cause })
     }
-    onStep('finished')
   }
 
-  close(): Promise<void> {
-    return this.#file.root.close()
+  async close(): Promise<void> {
+    const closed = new BackendError('closed', 'the backend is closed')
+    for (const thread of this.#exports) thread.close(closed)
+    await Promise.all([...this.#exports].map((thread) => thread.ended))
+    await this.#file.root.close()
+  }
+}
+
+/** An open data file that is not in its place yet. */
+class LmdbReplacement implements StoreReplacement {
+  readonly path: string
+  readonly #file: LmdbFile
+  #isTaken = false
+
+  constructor(path: string, file: LmdbFile) {
+    this.path = path
+    this.#file = file
+  }
+
+  peek(bucket: Bucket, key: Uint8Array): Uint8Array | undefined {
+    return this.#file.peek(bucket, key)
+  }
+
+  scan(bucket: Bucket, from: Uint8Array, to: Uint8Array | undefined, visit: RowVisitor): void {
+    this.#file.scan(bucket, from, to, visit)
+  }
+
+  take(): LmdbFile {
+    this.#isTaken = true
+    return this.#file
+  }
+
+  async close(): Promise<void> {
+    if (this.#isTaken) return
+    this.#isTaken = true
+    await this.#file.root.close()
+    rmSync(lockFileOf(this.path), { force: true })
+  }
+}
+
+/** @throws BackendError */
+function openFile(path: string, prepare: () => void = () => undefined): LmdbFile {
+  try {
+    prepare()
+    checkDataFile(path)
+    return new LmdbFile(path)
+  } catch (cause) {
+    if (cause instanceof BackendError) throw cause
+    const reason = isDamage(cause) ? 'damagedFile' : 'openFailed'
+    throw new BackendError(reason, `cannot open ${path}: ${String(cause)}`, { cause })
   }
 }
 

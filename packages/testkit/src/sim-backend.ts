@@ -1,5 +1,9 @@
+import { basename, dirname, join } from 'node:path'
 import {
   type Backend,
+  BackendError,
+  type BackendImporter,
+  BboltRows,
   type Bucket,
   BufferedBackend,
   type BufferedBackendOptions,
@@ -10,10 +14,11 @@ import {
   type RowStore,
   type RowVisitor,
   type StoreReader,
+  type StoreReplacement,
   type StoreSnapshot,
   bucketNames,
 } from '@etcd-ts/backend'
-import type { Clock, Random } from '@etcd-ts/platform'
+import type { Clock, Disk, Random } from '@etcd-ts/platform'
 import { SimCrashError } from './sim-disk.ts'
 
 /** A call of the data file, as fault injection sees it. */
@@ -23,7 +28,7 @@ export interface SimBackendCall {
   readonly operation: SimBackendOperation
 }
 
-export type SimBackendOperation = 'open' | 'commit' | 'defragment' | 'close'
+export type SimBackendOperation = 'open' | 'commit' | 'defragment' | 'install' | 'close'
 
 /** What goes wrong with a call. */
 export type SimBackendFault =
@@ -104,10 +109,10 @@ export class SimBackendFile {
     this.#faultFor = faultFor
   }
 
-  /** Opens the backend of this process. */
-  open(options: BufferedBackendOptions): Backend {
+  /** Opens the backend of this process. Replacements of its rows are on `disk`, as `simImporter` leaves them. */
+  open(options: BufferedBackendOptions, disk?: Disk): Backend {
     this.#call('open')
-    return new BufferedBackend(this.#openStore(), options)
+    return new BufferedBackend(this.#openStore(disk), options)
   }
 
   /** The rows of a bucket that the next process would surely find. */
@@ -124,7 +129,7 @@ export class SimBackendFile {
     return new SimBackendFile(this.#options, this.#file)
   }
 
-  #openStore(): RowStore {
+  #openStore(disk: Disk | undefined): RowStore {
     const file = this.#file
     let tables = file.durable
     const reader = (of: () => SimTables): StoreReader => ({
@@ -164,6 +169,25 @@ export class SimBackendFile {
         }
         file.sizeBytes = sizeOf(tables)
       },
+      openReplacement: (path) => {
+        this.#checkAlive()
+        if (disk === undefined || !disk.exists(path)) {
+          throw new BackendError('openFailed', `there is no data file ${path}`)
+        }
+        return new SimReplacement(path, readTables(disk, path))
+      },
+      install: async (replacement, swapped) => {
+        const { path, tables: next } = replacement as SimReplacement
+        const fault = this.#call('install', next)
+        tables = next
+        file.atStake = next
+        swapped()
+        await this.#pause(fault)
+        file.durable = next
+        file.atStake = undefined
+        file.sizeBytes = sizeOf(next)
+        disk?.unlink(path)
+      },
       close: async () => {
         await this.#pause(this.#call('close'))
       },
@@ -197,6 +221,63 @@ export class SimBackendFile {
     }
     this.#checkAlive()
   }
+}
+
+/** Rows that are to take the place of a file's own. */
+class SimReplacement implements StoreReplacement {
+  readonly path: string
+  readonly tables: SimTables
+
+  constructor(path: string, tables: SimTables) {
+    this.path = path
+    this.tables = tables
+  }
+
+  peek(bucket: Bucket, key: Uint8Array): Uint8Array | undefined {
+    return findRow(tableOf(this.tables, bucket), key)?.value
+  }
+
+  scan(bucket: Bucket, from: Uint8Array, to: Uint8Array | undefined, visit: RowVisitor): void {
+    scanTable(tableOf(this.tables, bucket), from, to, visit)
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
+/**
+ * Imports on a simulated disk: the data file that it makes is the bbolt file itself, checked, and whole and durable before
+ * it has its name.
+ */
+export function simImporter(disk: Disk): BackendImporter {
+  return async ({ source, target, signal, onProgress }) => {
+    const input = disk.open(source, 'read')
+    const rows = new BboltRows(input)
+    for (const _row of rows.all()) if (signal?.aborted === true) break
+    input.close()
+    if (signal?.aborted === true) throw new BackendError('closed', 'the import was given up')
+    const { imported } = rows
+    onProgress?.({ rows: imported.rows, bytes: imported.bytes, sourceBytes: imported.bytes })
+    const draft = join(dirname(target), `tmp.import.${basename(target)}`)
+    disk.writeFile(draft, disk.readFile(source))
+    const output = disk.open(draft, 'write')
+    await output.datasync()
+    output.close()
+    disk.rename(draft, target)
+    await disk.syncDirectory(dirname(target))
+    return imported
+  }
+}
+
+function readTables(disk: Disk, path: string): SimTables {
+  const file = disk.open(path, 'read')
+  const tables = new Map<Bucket, SimRow[]>(bucketNames.map((bucket) => [bucket, []]))
+  for (const [bucket, { key, value }] of new BboltRows(file).all()) {
+    tables.get(bucket)!.push({ order: orderOf(key), key: new Uint8Array(key), value: new Uint8Array(value) })
+  }
+  file.close()
+  return bucketNames.map((bucket) => tables.get(bucket)!)
 }
 
 function newFile(): SimFile {

@@ -1,7 +1,7 @@
-import type { Backend, BufferedBackendOptions } from '@etcd-ts/backend'
+import type { Backend, BackendImporter, BufferedBackendOptions } from '@etcd-ts/backend'
 import type { Clock, Disk, Random, Timer } from '@etcd-ts/platform'
 import type { SeededRandom } from './seeded-random.ts'
-import { type SimBackendFault, SimBackendFile } from './sim-backend.ts'
+import { type SimBackendFault, SimBackendFile, simImporter } from './sim-backend.ts'
 import { SimClock } from './sim-clock.ts'
 import { SimDisk, type SimDiskFault } from './sim-disk.ts'
 
@@ -104,6 +104,7 @@ export class SimProcess {
   readonly disk: Disk
   readonly clock: Clock
   readonly random: Random
+  readonly importBackend: BackendImporter
   /** How many calls to the outside it has made. */
   calls = 0
   readonly #host: SimHost
@@ -130,6 +131,7 @@ export class SimProcess {
     this.#faults = faults
     this.disk = disk
     this.random = random.fork()
+    this.importBackend = simImporter(disk)
     this.clock = new ProcessClock(host.clock, () => this.#isAlive)
     disk.injectFaults(({ number, operation, path }) => {
       if (this.#unwatched) return undefined
@@ -149,7 +151,7 @@ export class SimProcess {
   }
 
   openBackend(options: BufferedBackendOptions): Backend {
-    return this.#backend.open(options)
+    return this.#backend.open(options, this.disk)
   }
 
   /** Lets the process die in the middle of the `call`-th call to the outside, counted from 1. */
