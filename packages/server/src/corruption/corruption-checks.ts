@@ -92,13 +92,13 @@ export class CorruptionChecks {
   /** On the leader, compares the newest state of all members every `intervalMs`. Runs until `signal` aborts. */
   async runPeriodic(intervalMs: number, signal: AbortSignal): Promise<void> {
     if (intervalMs <= 0) return
-    const { clock, logger, memberId, isLeader } = this.#ports
+    const { clock, logger, memberId } = this.#ports
     logger.info('enabled corruption checking', {
       'local-member-id': hexId(memberId),
       interval: `${intervalMs / 1000}s`,
     })
     while (await clock.sleep(intervalMs, signal)) {
-      if (!isLeader()) continue
+      if (!this.#ports.isLeader()) continue
       try {
         await this.periodicCheck()
       } catch (error) {
@@ -110,13 +110,13 @@ export class CorruptionChecks {
   /** On the leader, compares the hashes taken at compactions every `intervalMs`. Runs until `signal` aborts. */
   async runAtCompactions(intervalMs: number, signal: AbortSignal): Promise<void> {
     if (intervalMs <= 0) return
-    const { clock, logger, memberId, isLeader } = this.#ports
+    const { clock, logger, memberId } = this.#ports
     logger.info('enabled compaction hash checking', {
       'local-member-id': hexId(memberId),
       interval: `${intervalMs / 1000}s`,
     })
     while (await clock.sleep(intervalMs, signal)) {
-      if (!isLeader()) continue
+      if (!this.#ports.isLeader()) continue
       try {
         await this.compactionCheck()
       } catch (error) {
@@ -127,11 +127,11 @@ export class CorruptionChecks {
 
   /** One round of `runPeriodic`. @throws when the own state cannot be read, or the leader is another one by now */
   async periodicCheck(): Promise<void> {
-    const { memberId, store, catchUp, logger } = this.#ports
+    const { memberId, store, logger } = this.#ports
     const own = await store.hashKv(0n)
     const answers = await this.#ask(own.revision)
     // Whatever the others had applied when they answered is applied here now.
-    await catchUp()
+    await this.#ports.catchUp()
     const again = await store.hashKv(0n)
     const currentRevision = store.revision
     const suspects: bigint[] = []
@@ -264,11 +264,13 @@ export class CorruptionChecks {
   }
 
   async #raiseAlarm(memberID: bigint): Promise<void> {
-    const { proposeAlarm, logger } = this.#ports
+    const { logger } = this.#ports
     const { ACTIVATE } = etcdserverpb.AlarmAction
     const { CORRUPT } = etcdserverpb.AlarmType
     try {
-      await proposeAlarm(etcdserverpb.AlarmRequest.create({ action: ACTIVATE, memberID, alarm: CORRUPT }))
+      await this.#ports.proposeAlarm(
+        etcdserverpb.AlarmRequest.create({ action: ACTIVATE, memberID, alarm: CORRUPT }),
+      )
     } catch (error) {
       logger.warn('failed to raise alarm', { alarm: 'CORRUPT', error: textOf(error) })
     }

@@ -58,9 +58,9 @@ export class ClusterVersionMonitor {
   }
 
   async #check(): Promise<void> {
-    const { cluster, isLeader } = this.#ports
+    const { cluster } = this.#ports
     const lowest = this.#lowest(await peerVersions(this.#ports))
-    if (!isLeader()) return
+    if (!this.#ports.isLeader()) return
     const { version } = cluster
     if (version === undefined) {
       await this.#propose(lowest === undefined ? MIN_CLUSTER_VERSION : clusterVersionText(lowest))
@@ -90,12 +90,12 @@ export class ClusterVersionMonitor {
   }
 
   async #propose(version: string): Promise<void> {
-    const { cluster, logger, putV2 } = this.#ports
+    const { cluster, logger } = this.#ports
     if (cluster.version === undefined)
       logger.info('setting up initial cluster version using v2 API', { 'cluster-version': version })
     else logger.info('updating cluster version using v2 API', { from: cluster.version, to: version })
     try {
-      await putV2(VERSION_PATH, version)
+      await this.#ports.putV2(VERSION_PATH, version)
       logger.info('cluster version is updated', { 'cluster-version': version })
     } catch (error) {
       if (error instanceof ApiError && error.reason === 'stopped') return

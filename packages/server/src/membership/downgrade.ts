@@ -51,10 +51,10 @@ export class Downgrades {
 
   /** Begins a downgrade. @returns the present cluster version @throws as `validate` and proposals */
   async enable(target: string): Promise<string> {
-    const { logger, proposeDowngrade } = this.#ports
+    const { logger } = this.#ports
     try {
       await this.validate(target)
-      await proposeDowngrade({ enabled: true, ver: clusterVersionText(parseTarget(target)) })
+      await this.#ports.proposeDowngrade({ enabled: true, ver: clusterVersionText(parseTarget(target)) })
     } catch (error) {
       logger.warn('reject downgrade request', { error: textOf(error) })
       throw error
@@ -64,19 +64,19 @@ export class Downgrades {
 
   /** Ends a downgrade, wherever it is. @returns the present cluster version @throws ApiError `noInflightDowngrade` */
   async cancel(): Promise<string> {
-    const { catchUp, cluster, proposeDowngrade } = this.#ports
-    await catchUp()
+    const { cluster } = this.#ports
+    await this.#ports.catchUp()
     if (!cluster.downgrade.enabled) throw new ApiError('noInflightDowngrade')
-    await proposeDowngrade({ enabled: false })
+    await this.#ports.proposeDowngrade({ enabled: false })
     return cluster.version ?? ''
   }
 
   /** On the leader, ends a downgrade once all members say that the cluster is there. Runs until `signal` aborts. */
   async runMonitor(intervalMs: number, signal: AbortSignal): Promise<void> {
     if (intervalMs <= 0) return
-    const { clock, cluster, isLeader, logger } = this.#ports
+    const { clock, cluster, logger } = this.#ports
     while (await clock.sleep(intervalMs, signal)) {
-      if (!isLeader() || !cluster.downgrade.enabled) continue
+      if (!this.#ports.isLeader() || !cluster.downgrade.enabled) continue
       const target = cluster.downgrade.targetVersion
       const versions = await peerVersions(this.#ports)
       if (!versions.every((version) => version?.cluster === target)) continue

@@ -43,8 +43,8 @@ export class LeaderTransfer {
    * @throws ApiError `notLeader`, `badLeaderTransferee`, `timeoutLeaderTransfer`
    */
   async move(target: bigint, caller: TransferCaller): Promise<void> {
-    const { memberId, leader } = this.#ports
-    if (leader() !== memberId) throw new ApiError('notLeader')
+    const { memberId } = this.#ports
+    if (this.#ports.leader() !== memberId) throw new ApiError('notLeader')
     await this.#move(target, caller)
   }
 
@@ -53,12 +53,12 @@ export class LeaderTransfer {
    * need not wait for an election timeout. Never throws: a stop goes on without.
    */
   async onStop(): Promise<void> {
-    const { memberId, cluster, leader, logger, requestTimeoutMs } = this.#ports
+    const { memberId, cluster, logger, requestTimeoutMs } = this.#ports
     const fields = {
       'local-member-id': hexId(memberId),
-      'current-leader-member-id': hexId(leader()),
+      'current-leader-member-id': hexId(this.#ports.leader()),
     }
-    if (leader() !== memberId) {
+    if (this.#ports.leader() !== memberId) {
       logger.info('skipped leadership transfer; local server is not leader', fields)
       return
     }
@@ -76,18 +76,18 @@ export class LeaderTransfer {
   }
 
   async #move(target: bigint, caller: TransferCaller): Promise<void> {
-    const { memberId, cluster, clock, leader, logger, transferLeader, heartbeatMs } = this.#ports
+    const { memberId, cluster, clock, logger, heartbeatMs } = this.#ports
     if (cluster.member(target)?.isLearner !== false) throw new ApiError('badLeaderTransferee')
     const fields = {
       'local-member-id': hexId(memberId),
-      'current-leader-member-id': hexId(leader()),
+      'current-leader-member-id': hexId(this.#ports.leader()),
       'transferee-member-id': hexId(target),
     }
     logger.info('leadership transfer starting', fields)
     const startedMs = clock.monotonicMs()
     const deadlineMs = startedMs + (caller.remainingMs() ?? this.#ports.requestTimeoutMs)
-    transferLeader(target)
-    while (leader() !== target) {
+    this.#ports.transferLeader(target)
+    while (this.#ports.leader() !== target) {
       if (caller.ended || clock.monotonicMs() >= deadlineMs) throw new ApiError('timeoutLeaderTransfer')
       await clock.sleep(heartbeatMs)
     }
@@ -98,10 +98,10 @@ export class LeaderTransfer {
   }
 
   #longestActive(): bigint | undefined {
-    const { cluster, memberId, activeSinceMs } = this.#ports
+    const { cluster, memberId } = this.#ports
     let longest: { readonly id: bigint; readonly sinceMs: number } | undefined
     for (const { id } of cluster.voters()) {
-      const sinceMs = id === memberId ? undefined : activeSinceMs(id)
+      const sinceMs = id === memberId ? undefined : this.#ports.activeSinceMs(id)
       if (sinceMs !== undefined && (longest === undefined || sinceMs < longest.sinceMs))
         longest = { id, sinceMs }
     }

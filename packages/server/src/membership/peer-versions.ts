@@ -16,14 +16,17 @@ export interface PeerVersion {
   readonly cluster: string
 }
 
-export interface PeerVersionsPorts {
-  readonly memberId: bigint
-  readonly serverVersion: string
-  readonly cluster: Cluster
+export interface VersionQuestion {
   readonly peerHttp: PeerHttp
   readonly logger: Logger
   /** How long one request may take. */
   readonly requestTimeoutMs: number
+}
+
+export interface PeerVersionsPorts extends VersionQuestion {
+  readonly memberId: bigint
+  readonly serverVersion: string
+  readonly cluster: Cluster
 }
 
 /** Asks all members for their versions, at each of their peer URLs in turn. @returns undefined for those that do not answer */
@@ -37,9 +40,10 @@ export function peerVersions(ports: PeerVersionsPorts): Promise<(PeerVersion | u
   )
 }
 
-async function versionOf(
+/** Asks one member, at each of its peer URLs in turn. @returns undefined when it does not answer */
+export async function versionOf(
   { id, peerUrls }: Member,
-  { peerHttp, logger, requestTimeoutMs: timeoutMs }: PeerVersionsPorts,
+  { peerHttp, logger, requestTimeoutMs: timeoutMs }: VersionQuestion,
 ): Promise<PeerVersion | undefined> {
   for (const peerUrl of peerUrls) {
     try {

@@ -59,12 +59,12 @@ export class Reconfiguration {
 
   /** @throws ApiError `memberBadUrls`, `memberNotEnoughStarted`, `unhealthy`, and what applying the change refuses */
   async add(urls: readonly string[], isLearner: boolean): Promise<Addition> {
-    const { clock, proposeConfChange } = this.#ports
+    const { clock } = this.#ports
     const peerUrls = checkedUrls(urls)
     const id = addedMemberId(peerUrls, Math.floor(clock.wallMs() / 1000))
     const member: Member = { id, peerUrls, isLearner, name: '', clientUrls: [] }
     this.#refuseAddition(member)
-    const members = await proposeConfChange({
+    const members = await this.#ports.proposeConfChange({
       type: isLearner ? ConfChangeType.ConfChangeAddLearnerNode : ConfChangeType.ConfChangeAddNode,
       nodeId: id,
       context: Buffer.from(memberJson(member)),
@@ -106,10 +106,10 @@ export class Reconfiguration {
    * `timeoutWaitAppliedIndex`, `timeout`
    */
   async promote(id: bigint): Promise<readonly Member[]> {
-    const { isLeader, metrics } = this.#ports
+    const { metrics } = this.#ports
     try {
       await this.#waitApplied()
-      if (isLeader()) {
+      if (this.#ports.isLeader()) {
         const members = await this.#promote(id)
         metrics.server.learnerPromoteSuccesses++
         return members
@@ -122,10 +122,10 @@ export class Reconfiguration {
   }
 
   async #promote(id: bigint): Promise<readonly Member[]> {
-    const { memberId, cluster, isStrict, matchOf, logger, proposeConfChange } = this.#ports
-    const match = matchOf(id)
+    const { memberId, cluster, isStrict, logger } = this.#ports
+    const match = this.#ports.matchOf(id)
     if (match === undefined) throw new ApiError('memberNotFound')
-    if (match < (matchOf(memberId) ?? 0) * READY_SHARE) throw new ApiError('learnerNotReady')
+    if (match < (this.#ports.matchOf(memberId) ?? 0) * READY_SHARE) throw new ApiError('learnerNotReady')
     if (isStrict && !isQuorumStarted(cluster.voters(), { alsoVoters: 1, alsoStarted: 1 })) {
       const error = new ApiError('memberNotEnoughStarted')
       logger.warn('rejecting member promote request; not enough healthy members', {
@@ -135,7 +135,7 @@ export class Reconfiguration {
       })
       throw error
     }
-    const members = await proposeConfChange({
+    const members = await this.#ports.proposeConfChange({
       type: ConfChangeType.ConfChangeAddNode,
       nodeId: id,
       context: Buffer.from(promotionJson(id)),
@@ -146,11 +146,11 @@ export class Reconfiguration {
 
   /** Asks the leader, at each of its URLs in turn, until it answers or time is up. */
   async #forwardPromotion(id: bigint): Promise<readonly Member[]> {
-    const { clock, cluster, leader, peerHttp, requestTimeoutMs } = this.#ports
+    const { clock, cluster, peerHttp, requestTimeoutMs } = this.#ports
     const deadlineMs = clock.monotonicMs() + requestTimeoutMs
     const leftMs = (): number => deadlineMs - clock.monotonicMs()
     while (leftMs() > 0) {
-      const peerUrls = cluster.member(leader())?.peerUrls ?? []
+      const peerUrls = cluster.member(this.#ports.leader())?.peerUrls ?? []
       for (const peerUrl of peerUrls) {
         if (leftMs() <= 0) break
         try {
@@ -167,10 +167,10 @@ export class Reconfiguration {
 
   /** Everything that is committed here has to be applied here: the checks look at the membership. */
   async #waitApplied(): Promise<void> {
-    const { clock, committedIndex, appliedIndex } = this.#ports
-    const index = committedIndex()
+    const { clock } = this.#ports
+    const index = this.#ports.committedIndex()
     const giveUpMs = clock.monotonicMs() + APPLY_WAIT_MS
-    while (appliedIndex() < index) {
+    while (this.#ports.appliedIndex() < index) {
       if (clock.monotonicMs() >= giveUpMs) throw new ApiError('timeoutWaitAppliedIndex')
       await clock.sleep(APPLY_POLL_MS)
     }
@@ -201,7 +201,7 @@ export class Reconfiguration {
   }
 
   #refuseRemoval(id: bigint): void {
-    const { memberId, cluster, isStrict, activeSinceMs, logger } = this.#ports
+    const { memberId, cluster, isStrict, logger } = this.#ports
     // A learner is missed by no quorum.
     if (!isStrict || cluster.member(id)?.isLearner === true) return
     const voters = cluster.voters()
@@ -219,7 +219,7 @@ export class Reconfiguration {
       throw refuse('memberNotEnoughStarted', 'rejecting member remove request; not enough healthy members')
     }
     // One that is down is no part of the quorum that is up.
-    if (id !== memberId && activeSinceMs(id) === undefined) return
+    if (id !== memberId && this.#ports.activeSinceMs(id) === undefined) return
     if (this.#healthy(voters) - 1 < 1 + Math.floor((voters.length - 1) / 2)) {
       throw refuse(
         'unhealthy',
@@ -230,9 +230,11 @@ export class Reconfiguration {
 
   /** How many of `members` have been reachable for long enough; this one always is. */
   #healthy(members: readonly Member[]): number {
-    const { memberId, clock, activeSinceMs } = this.#ports
+    const { memberId, clock } = this.#ports
     const sinceMs = clock.monotonicMs() - HEALTHY_AFTER_MS
-    return members.filter(({ id }) => id === memberId || (activeSinceMs(id) ?? Infinity) <= sinceMs).length
+    return members.filter(
+      ({ id }) => id === memberId || (this.#ports.activeSinceMs(id) ?? Infinity) <= sinceMs,
+    ).length
   }
 
   #logApplied(change: string, id: bigint): void {

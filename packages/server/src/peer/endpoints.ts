@@ -178,7 +178,8 @@ function revisionOf(body: string): bigint | undefined {
     const { revision } = jsonFields(parseJson(body))
     if (revision === undefined || revision === null) return 0n
     if (!(revision instanceof JsonNumber)) return undefined
-    return BigInt.asIntN(64, BigInt(revision.text))
+    const number = BigInt(revision.text)
+    return BigInt.asIntN(64, number) === number ? number : undefined
   } catch {
     return undefined // not JSON, or a number with a fraction
   }
