@@ -40,7 +40,7 @@ export async function askForMembers(
     }
     let members: readonly Member[]
     try {
-      members = parseMembers(response)
+      members = membersIn(response)
     } catch (error) {
       refuse('failed to unmarshal cluster response', error)
       continue
@@ -64,7 +64,7 @@ export function parseHexId(text: string): bigint | undefined {
   return id > ID_MAX ? undefined : id
 }
 
-function parseMembers({ status, body }: PeerResponse): readonly Member[] {
+function membersIn({ status, body }: PeerResponse): readonly Member[] {
   if (status !== 200) throw new Error(`unexpected status ${status}`)
   const value = parseJson(body.toString('utf8'))
   if (value === null) return []
