@@ -2,7 +2,7 @@
 export type Plant =
   /** Storage acknowledges before it has synced. */
   | 'ackBeforeSync'
-  /** One sync in ten does nothing. */
+  /** One sync in fifty does nothing. */
   | 'syncSkipped'
   /** The vote is left out of the hard state on disk. */
   | 'voteNotPersisted'
@@ -10,6 +10,8 @@ export type Plant =
   | 'readWithoutQuorum'
   /** The answer to any heartbeat counts for the newest read. */
   | 'wrongReadConfirmed'
+  /** Heartbeats carry what the reader asked with: answers of one round count for another that was asked for alike. */
+  | 'readContextReused'
   /** Snapshots carry the configuration of the one before. */
   | 'configNotStored'
 
@@ -19,5 +21,6 @@ export const plants: readonly Plant[] = [
   'voteNotPersisted',
   'readWithoutQuorum',
   'wrongReadConfirmed',
+  'readContextReused',
   'configNotStored',
 ]

@@ -5,6 +5,7 @@ import { MemoryStorage } from '../memory-storage.ts'
 import {
   type ConfState,
   type Entry,
+  type HardState,
   LOCAL_APPEND_THREAD,
   LOCAL_APPLY_THREAD,
   type Message,
@@ -18,10 +19,10 @@ import type { Raft } from '../raft.ts'
 import type { RaftConfig } from '../raft-config.ts'
 import { type Peer, RawNode } from '../raw-node.ts'
 import type { Ready } from '../ready.ts'
+import { type MemberStore, type StoreWrite, isBlank } from './member-store.ts'
 import type { Plant } from './plants.ts'
-import { type DiskWrite, SimDisk } from './sim-disk.ts'
 import type { SimRandom } from './sim-random.ts'
-import { type Truth, digestOf } from './truth.ts'
+import { type Observed, type Truth, digestOf } from './truth.ts'
 
 export type MemberOptions = Omit<RaftConfig, 'id' | 'storage' | 'random' | 'logger'>
 
@@ -33,6 +34,10 @@ export interface Surroundings {
   /** What the group is founded with; undefined for one that joins later. */
   readonly founders: readonly Peer[] | undefined
   readonly founderCount: number
+  /** Members ask for reads with the same few contexts again and again, and after a restart. */
+  readonly reusesReadContexts: boolean
+  /** Whether a member crashes between two of the things that it does. */
+  crashesAtWork(): boolean
   send(message: Message): void
   trace(text: string): void
 }
@@ -46,9 +51,9 @@ interface PendingSync {
  * One member: raft, its log, its disk, and a state machine that is a digest of all entries. It is driven piece
  * by piece, so that a crash can fall between any two of them.
  */
-export class SimMember {
+export class SimMember implements Observed {
   readonly id: bigint
-  readonly disk = new SimDisk()
+  readonly #store: MemberStore
   readonly #options: MemberOptions
   readonly #around: Surroundings
   #node: RawNode | undefined
@@ -56,8 +61,10 @@ export class SimMember {
   #appendWork: Message[] = []
   #applyWork: Message[] = []
   #syncs: PendingSync[] = []
-  #reads = new Map<string, number>()
+  /** What was committed when a read was asked for, by its context as an object: the bytes may come again. */
+  #reads = new Map<Uint8Array, number>()
   #readCount = 0
+  #contextOfRound = new Map<string, Uint8Array>()
   /** State machine. */
   applied = 0
   digest = 0
@@ -67,8 +74,9 @@ export class SimMember {
   commitSeen = 0
   leaderTermSeen = 0
 
-  constructor(id: bigint, options: MemberOptions, around: Surroundings) {
+  constructor(id: bigint, store: MemberStore, options: MemberOptions, around: Surroundings) {
     this.id = id
+    this.#store = store
     this.#options = options
     this.#around = around
   }
@@ -87,16 +95,22 @@ export class SimMember {
   }
 
   holdsDurably(index: number, term: number): boolean {
-    return this.disk.holds(index, term)
+    return this.#store.holds(index, term)
   }
 
+  get durableState(): HardState {
+    return this.#store.durableState
+  }
+
+  /** @throws StoreDamage */
   start(): void {
-    const { hardState, snapshot, entries } = this.disk.durable
+    const stored = this.#store.open()
+    const { hardState, snapshot, entries } = stored
     const storage = new MemoryStorage()
     if (snapshot !== undefined) storage.applySnapshot(snapshot)
     // A commit index alone is not synced, so that a snapshot may be newer than it; what it holds is committed.
     const commit = Math.max(hardState.commit, snapshot?.metadata.index ?? 0)
-    if (!this.disk.isBlank) storage.setHardState({ ...hardState, commit })
+    if (!isBlank(stored)) storage.setHardState({ ...hardState, commit })
     const first = storage.firstIndex()
     storage.append(entries.filter(({ index }) => index >= first))
     this.#storage = storage
@@ -105,14 +119,15 @@ export class SimMember {
     this.#applyWork = []
     this.#syncs = []
     this.#reads = new Map()
+    this.#contextOfRound = new Map()
     this.#node = new RawNode({ ...this.#options, id: this.id, storage, random: this.#around.random })
-    if (this.disk.isBlank && this.#around.founders !== undefined) this.#node.bootstrap(this.#around.founders)
+    if (isBlank(stored) && this.#around.founders !== undefined) this.#node.bootstrap(this.#around.founders)
     this.commitSeen = storage.firstIndex() - 1
     this.leaderTermSeen = 0
   }
 
   crash(): void {
-    this.disk.crash(this.#around.random)
+    this.#store.crash(this.#around.random)
     this.#node = undefined
   }
 
@@ -150,13 +165,13 @@ export class SimMember {
     if (isEarly) for (const message of messages) this.#send(message)
     const write = this.#write({ hardState, entries, snapshot })
     // A crash can fall before the sync: nothing has been promised yet.
-    if (random.chance(1)) {
+    if (this.#around.crashesAtWork()) {
       this.crash()
       return
     }
-    if (ready.mustSync || snapshot !== undefined || random.chance(50)) this.#sync(write)
+    if (ready.mustSync || snapshot !== undefined || random.chance(50)) this.#store.sync(write)
     if (!isEarly) for (const message of messages) this.#send(message)
-    if (random.chance(1)) {
+    if (this.#around.crashesAtWork()) {
       this.crash()
       return
     }
@@ -184,12 +199,17 @@ export class SimMember {
     return true
   }
 
-  /** A sync ends: for the first `count` writes that wait for one. */
+  /** A sync begins, of the first few writes that wait for one, or has ended. @returns whether it has */
   finishSync(): boolean {
-    if (this.#syncs.length === 0) return false
-    const done = this.#syncs.splice(0, this.#around.random.between(1, this.#syncs.length))
-    this.#sync(done.at(-1)!.write)
-    for (const { responses } of done) this.#release(responses)
+    const [first] = this.#syncs
+    if (first === undefined) return false
+    if (this.#store.synced < first.write) {
+      this.#store.sync(this.#around.random.pick(this.#syncs).write)
+      if (this.#store.synced < first.write) return false
+    }
+    while (this.#syncs.length > 0 && this.#syncs[0]!.write <= this.#store.synced) {
+      this.#release(this.#syncs.shift()!.responses)
+    }
     return true
   }
 
@@ -204,7 +224,7 @@ export class SimMember {
   #release(responses: readonly Message[]): void {
     for (const response of responses) {
       if (response.to === this.id) {
-        this.#around.truth.sent(response)
+        this.#around.truth.sent(response, this)
         this.node.step(response)
       } else {
         this.#send(response)
@@ -213,7 +233,7 @@ export class SimMember {
   }
 
   #send(message: Message): void {
-    this.#around.truth.sent(message)
+    this.#around.truth.sent(message, this)
     // Raft's snapshot may be one in which the receiver was no member yet; the state of now is as good and newer.
     if (message.type === MessageType.MsgSnap) message.snapshot = this.#snapshotNow()
     this.#around.send(message)
@@ -224,7 +244,7 @@ export class SimMember {
     return { data: bytesOf(digest), metadata: { index, term: this.raft.log.term(index), confState } }
   }
 
-  #write(write: DiskWrite): number {
+  #write(write: StoreWrite): number {
     const { hardState, entries, snapshot } = write
     if (snapshot !== undefined) {
       this.#storage.applySnapshot(snapshot)
@@ -233,14 +253,9 @@ export class SimMember {
     if (hardState !== undefined) this.#storage.setHardState(hardState)
     if (entries !== undefined) this.#storage.append(entries)
     if (hardState !== undefined && this.#around.plant === 'voteNotPersisted') {
-      return this.disk.write({ ...write, hardState: { ...hardState, vote: NONE } })
+      return this.#store.write({ ...write, hardState: { ...hardState, vote: NONE } })
     }
-    return this.disk.write(write)
-  }
-
-  #sync(write: number): void {
-    if (this.#around.plant === 'syncSkipped' && this.#around.random.chance(10)) return
-    this.disk.sync(write)
+    return this.#store.write(write)
   }
 
   #checkAppended(entries: readonly Entry[]): void {
@@ -288,31 +303,55 @@ export class SimMember {
     const confState = this.#around.plant === 'configNotStored' ? this.#snapshotConfState : this.confState
     this.#snapshotConfState = this.confState
     const snapshot = storage.createSnapshot(this.applied, confState, bytesOf(this.digest))
-    this.disk.write({ checkpoint: snapshot })
+    this.#store.write({ checkpoint: snapshot })
     const compactTo = this.applied - keep
     if (compactTo >= storage.firstIndex()) storage.compact(compactTo)
     this.#around.trace(`${this.id} takes snapshot ${this.applied}`)
   }
 
   read(): void {
-    const key = String(this.#readCount++)
-    this.#reads.set(`${this.id}/${key}`, this.#around.truth.committed)
-    this.node.readIndex(Uint8Array.from(`${this.id}/${key}`, (letter) => letter.charCodeAt(0)))
+    const number = this.#readCount++
+    const name = `${this.id}/${this.#around.reusesReadContexts ? number % 2 : number}`
+    const context = Uint8Array.from(name, (letter) => letter.charCodeAt(0))
+    this.#reads.set(context, this.#around.truth.committed)
+    this.node.readIndex(context)
+    this.#noteRound(context)
   }
 
   #readDone(index: number, requestCtx: Uint8Array): void {
-    const key = String.fromCharCode(...requestCtx)
-    const committedThen = this.#reads.get(key)
+    const committedThen = this.#reads.get(requestCtx)
     // Answers can come twice, and to a member that has restarted since.
     if (committedThen === undefined) return
-    this.#reads.delete(key)
+    this.#reads.delete(requestCtx)
     this.#around.truth.read(this.id, index, committedThen)
   }
 
   step(message: Message): void {
     // See `RawNode.applyConfChange`.
     if (message.type === MessageType.MsgSnap) while (this.runApplyThread());
+    if (message.type === MessageType.MsgHeartbeatResp) this.#confuse(message)
     this.node.step(message)
+    if (message.type === MessageType.MsgReadIndex) this.#noteRound(message.entries[0]?.data)
+  }
+
+  /** For `readContextReused`: which round is the newest for what a reader asked with. */
+  #noteRound(context: Uint8Array | undefined): void {
+    const { role } = this.raft
+    if (this.#around.plant !== 'readContextReused' || role.kind !== 'leader' || context === undefined) return
+    const round = role.reads.newestContext
+    if (round !== undefined) this.#contextOfRound.set(`${this.raft.term}/${String(round)}`, context)
+  }
+
+  /** Plants that make answers to heartbeats count for another read. */
+  #confuse(message: Message): void {
+    const { role, term } = this.raft
+    if (role.kind !== 'leader') return
+    const newest = role.reads.newestContext
+    if (this.#around.plant === 'wrongReadConfirmed') message.context = newest
+    if (this.#around.plant !== 'readContextReused') return
+    const asked = this.#contextOfRound.get(`${term}/${String(message.context)}`)
+    const askedLast = this.#contextOfRound.get(`${term}/${String(newest)}`)
+    if (asked !== undefined && String(asked) === String(askedLast)) message.context = newest
   }
 }
 

@@ -6,8 +6,10 @@ export interface NetworkOptions {
   lossPercent: number
   duplicatePercent: number
   delayMax: number
-  /** How many messages take up to ten times as long. */
+  /** How many messages take up to sixty times as long, so that they arrive in another term, after a crash, or a change. */
   stragglerPercent: number
+  /** How many answers to heartbeats arrive twice, some of them late. */
+  echoPercent: number
 }
 
 interface InFlight {
@@ -35,7 +37,9 @@ export class SimNetwork {
 
   send(message: Message): void {
     const random = this.#random
-    const { lossPercent, duplicatePercent, delayMax, stragglerPercent } = this.options
+    const { lossPercent, delayMax, stragglerPercent, echoPercent } = this.options
+    const isEcho = message.type === MessageType.MsgHeartbeatResp && random.chance(echoPercent)
+    const duplicatePercent = isEcho ? 100 : this.options.duplicatePercent
     // What is under way already when a link is cut still arrives.
     if (this.#cut.has(`${message.from}>${message.to}`) || random.chance(lossPercent)) {
       this.#lost(message)
@@ -43,9 +47,15 @@ export class SimNetwork {
     }
     const copies = random.chance(duplicatePercent) ? 2 : 1
     for (let i = 0; i < copies; i++) {
-      const delay = random.between(1, delayMax) * (random.chance(stragglerPercent) ? 10 : 1)
+      const isLate = random.chance(isEcho && i === 1 ? 50 : stragglerPercent)
+      const delay = random.between(1, delayMax) * (isLate ? random.between(5, 60) : 1)
       this.#inFlight.push({ due: this.#now + delay, order: this.#order++, message: copyOf(message) })
     }
+  }
+
+  /** Cuts what goes from `from` to `to`. */
+  cut(from: bigint, to: bigint): void {
+    this.#cut.add(`${from}>${to}`)
   }
 
   /** Cuts the links between `group` and `others`, at random in one direction only. */
@@ -54,8 +64,8 @@ export class SimNetwork {
     const direction = random.below(3)
     for (const a of group) {
       for (const b of others) {
-        if (direction !== 1) this.#cut.add(`${a}>${b}`)
-        if (direction !== 2) this.#cut.add(`${b}>${a}`)
+        if (direction !== 1) this.cut(a, b)
+        if (direction !== 2) this.cut(b, a)
       }
     }
   }

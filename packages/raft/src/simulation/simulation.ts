@@ -1,18 +1,35 @@
 import { type AnyConfChange, ConfChangeTransition, ConfChangeType } from '../conf-change.ts'
 import { describeConfState } from '../describe-config.ts'
 import { describeMessage } from '../describe.ts'
-import { type ConfState, type Message, MessageType, NO_LIMIT } from '../messages.ts'
+import { type ConfState, type Message, MessageType } from '../messages.ts'
+import { someMajority } from './majority.ts'
+import { type MemberStore, StoreDamage } from './member-store.ts'
+import { MemoryStore } from './memory-store.ts'
 import type { Plant } from './plants.ts'
 import { type MemberOptions, SimMember } from './sim-member.ts'
 import { SimNetwork } from './sim-network.ts'
 import { SimRandom } from './sim-random.ts'
 import { Truth, Violation } from './truth.ts'
+import {
+  type Weather,
+  calm,
+  chooseFounders,
+  chooseMemberOptions,
+  chooseNetwork,
+  chooseWeather,
+} from './weather.ts'
 
 export interface SimulationOptions {
   readonly seed: number
+  /** How long things go wrong; `ROUNDS` unless told. */
+  readonly rounds?: number | undefined
   readonly plant?: Plant | undefined
   /** Is given each event. */
   readonly trace?: ((text: string) => void) | undefined
+  /** Makes the store of a member instead of one in memory: members then write asynchronously. */
+  readonly openStore?: ((id: bigint, random: SimRandom) => MemberStore) | undefined
+  /** Whether faults are to be found by their effects alone: see `TruthOptions`. */
+  readonly checksPromises?: boolean | undefined
 }
 
 export interface SimulationResult {
@@ -20,131 +37,112 @@ export interface SimulationResult {
   readonly fingerprint: number
   readonly committed: number
   readonly elections: number
+  readonly transfers: number
   readonly confChanges: number
+  readonly joint: number
+  readonly withLearners: number
   readonly snapshots: number
+  readonly reads: number
+  readonly crashes: number
+  /** Recoveries of a majority without the others. */
+  readonly majorities: number
 }
 
-/** How often things happen, in percent of rounds or of opportunities. */
-interface Weather {
-  readonly crash: number
-  readonly restart: number
-  readonly partition: number
-  readonly heal: number
-  readonly standstill: number
-  readonly transfer: number
-  readonly confChange: number
-  readonly disk: number
-  readonly apply: number
-}
-
-const fair: Weather = {
-  crash: 1.5,
-  restart: 4,
-  partition: 1,
-  heal: 3,
-  standstill: 1,
-  transfer: 1.5,
-  confChange: 3,
-  disk: 60,
-  apply: 60,
-}
-
-const weathers: readonly Weather[] = [
-  fair,
-  fair,
-  // Leaders come and go before they have got anywhere.
-  { ...fair, crash: 6, restart: 15, partition: 5, heal: 10, transfer: 4, confChange: 1 },
-  // What is written and applied is far behind.
-  { ...fair, disk: 8, apply: 8, transfer: 5 },
-  // Always in the middle of a membership change.
-  { ...fair, confChange: 15, crash: 3, restart: 12, apply: 20 },
-]
-
-const ROUNDS = 500
+export const ROUNDS = 500
+/** A tick of each clock a round. */
 const ROUNDS_TO_SETTLE_MAX = 2_000
-const MEMBERS_MAX = 7
+const MEMBERS_MAX = 9
 
 /**
- * Runs one group through `ROUNDS` rounds of everything that can go wrong, then lets it recover, all of it chosen
- * by `seed`: messages that get lost, late, out of order, twice; partitions; crashes that lose what is not synced;
- * members that stand still or run fast; snapshots; membership changes; transfers of leadership.
+ * Runs one group through rounds of everything that can go wrong, then lets it recover, all of it chosen by `seed`:
+ * messages that get lost, late, out of order, twice, in one direction only; partitions; crashes that lose what is not
+ * synced; members that stand still; clocks of different speeds that jump; snapshots; membership changes; transfers of
+ * leadership; reads. It recovers in two steps: a random majority without the others, then everybody.
  *
  * @throws Violation if a promise of raft is broken, at the moment when it is, or if the group does not recover
  */
 export function simulate(options: SimulationOptions): SimulationResult {
-  return new Simulation(options).run()
+  const simulation = new Simulation(options)
+  for (const _ of simulation.rounds());
+  return simulation.result()
 }
 
-class Simulation {
+/** `simulate`, round by round, for stores that need time to pass between rounds. */
+export class Simulation {
   readonly #seed: number
+  readonly #roundsMax: number
   readonly #plant: Plant | undefined
   readonly #trace: ((text: string) => void) | undefined
+  readonly #openStore: (id: bigint, random: SimRandom) => MemberStore
   readonly #random: SimRandom
-  readonly #truth = new Truth()
+  readonly #truth: Truth
   readonly #network: SimNetwork
   readonly #members = new Map<bigint, SimMember>()
   readonly #options: MemberOptions
   readonly #founders: readonly bigint[]
   readonly #weather: Weather
+  readonly #reusesReadContexts: boolean
   /** Members that stand still, and until which round. */
   readonly #paused = new Map<bigint, number>()
+  /** Ticks in a hundred rounds. */
+  readonly #clockSpeeds = new Map<bigint, number>()
+  /** Members whose disk has lost what they had promised, and who know it: they are out for good. */
+  readonly #damaged = new Set<bigint>()
+  #isRecovering = false
   #round = 0
   #proposals = 0
   #fingerprint = 0
   #elections = 0
+  #transfers = 0
   #snapshots = 0
+  #crashes = 0
+  #majorities = 0
 
-  constructor({ seed, plant, trace }: SimulationOptions) {
+  constructor({ seed, plant, trace, rounds = ROUNDS, openStore, checksPromises = true }: SimulationOptions) {
     const random = new SimRandom(seed)
     this.#seed = seed
+    this.#roundsMax = rounds
     this.#plant = plant
     this.#trace = trace
     this.#random = random
-    this.#founders = [1n, 2n, 3n, 4n, 5n].slice(0, random.pick([1, 2, 3, 3, 3, 4, 5, 5]))
-    this.#weather = random.pick(weathers)
-    const checkQuorum = random.chance(60)
-    this.#options = {
-      electionTicks: random.pick([4, 10, 10]),
-      heartbeatTicks: random.between(1, 3),
-      asyncStorageWrites: random.chance(70),
-      maxSizePerMessage: random.pick([0, 60, 300, NO_LIMIT]),
-      maxCommittedSizePerReady: random.pick([1, 100, NO_LIMIT]),
-      maxUncommittedSize: random.pick([200, NO_LIMIT]),
-      maxInflightMessages: random.pick([1, 3, 256]),
-      checkQuorum: checkQuorum || plant === 'readWithoutQuorum',
-      preVote: random.chance(60),
-      readOnlyOption: plant === 'readWithoutQuorum' ? 'leaseBased' : 'safe',
-      stepDownOnRemoval: random.chance(50),
-      disableProposalForwarding: random.chance(10),
-    }
-    this.#network = new SimNetwork(
-      {
-        lossPercent: random.pick([0, 2, 10, 25]),
-        duplicatePercent: random.pick([0, 2, 20]),
-        delayMax: random.pick([1, 3, 8]),
-        stragglerPercent: random.pick([0, 5]),
-      },
-      random.fork(),
-      (message) => this.#lost(message),
-    )
+    this.#openStore = openStore ?? ((_, chance) => new MemoryStore(chance, plant))
+    this.#founders = chooseFounders(random)
+    this.#weather = chooseWeather(random, plant)
+    const chosen = chooseMemberOptions(random, plant)
+    this.#options = openStore === undefined ? chosen : { ...chosen, asyncStorageWrites: true }
+    this.#reusesReadContexts = random.chance(40) || plant === 'readContextReused'
+    this.#network = new SimNetwork(chooseNetwork(random), random.fork(), (message) => this.#lost(message))
+    this.#truth = new Truth({ founderCount: this.#founders.length, checksPromises })
     for (const id of this.#founders) this.#addMember(id)
   }
 
-  run(): SimulationResult {
+  /** Runs all of it. Yields after each round. */
+  *rounds(): Generator<undefined> {
     this.#note(`seed ${this.#seed}: ${JSON.stringify(this.#options, replaceInfinity)}`)
+    this.#note(`weather ${JSON.stringify(this.#weather)}, network ${JSON.stringify(this.#network.options)}`)
     for (const member of this.#members.values()) this.#start(member)
-    for (this.#round = 1; this.#round <= ROUNDS; this.#round++) {
+    for (this.#round = 1; this.#round <= this.#roundsMax; this.#round++) {
       this.#disturb()
       this.#use()
       this.#runRound()
+      yield
     }
-    this.#recover()
+    yield* this.#recover()
+  }
+
+  result(): SimulationResult {
     return {
       fingerprint: this.#fingerprint,
       committed: this.#truth.committed,
       elections: this.#elections,
+      transfers: this.#transfers,
       confChanges: this.#truth.confChanges,
+      joint: this.#truth.joint,
+      withLearners: this.#truth.withLearners,
       snapshots: this.#snapshots,
+      reads: this.#truth.reads,
+      crashes: this.#crashes,
+      majorities: this.#majorities,
     }
   }
 
@@ -152,12 +150,16 @@ class Simulation {
 
   #addMember(id: bigint): SimMember {
     const isFounder = this.#founders.includes(id)
-    const member = new SimMember(id, this.#options, {
-      random: this.#random.fork(),
+    const store = this.#openStore(id, this.#random.fork())
+    const random = this.#random.fork()
+    const member = new SimMember(id, store, this.#options, {
+      random,
       truth: this.#truth,
       plant: this.#plant,
       founders: isFounder ? this.#founders.map((founder) => ({ id: founder })) : undefined,
       founderCount: this.#founders.length,
+      reusesReadContexts: this.#reusesReadContexts,
+      crashesAtWork: () => !this.#isRecovering && random.chance(1),
       send: (message) => this.#network.send(message),
       trace: (text) => this.#note(text),
     })
@@ -166,17 +168,31 @@ class Simulation {
   }
 
   #start(member: SimMember): void {
+    if (this.#damaged.has(member.id)) return
+    try {
+      member.start()
+    } catch (error) {
+      if (!(error instanceof StoreDamage)) throw error
+      this.#note(`${member.id} does not start: ${error.message}`)
+      this.#damaged.add(member.id)
+      return
+    }
     this.#note(`${member.id} starts`)
-    member.start()
     this.#check(member)
+  }
+
+  #crash(member: SimMember): void {
+    this.#note(`${member.id} crashes`)
+    this.#crashes++
+    member.crash()
   }
 
   #up(): SimMember[] {
     return [...this.#members.values()].filter(({ isUp }) => isUp)
   }
 
-  #leader(): SimMember | undefined {
-    const leaders = this.#up().filter(({ raft }) => raft.role.kind === 'leader')
+  #leader(among: readonly SimMember[] = this.#up()): SimMember | undefined {
+    const leaders = among.filter((member) => member.isUp && member.raft.role.kind === 'leader')
     return leaders.sort((a, b) => b.raft.term - a.raft.term)[0]
   }
 
@@ -186,7 +202,9 @@ class Simulation {
     for (const message of this.#network.advance((id) => this.#isPaused(id))) this.#deliver(message)
     for (const member of this.#up()) {
       if (this.#isPaused(member.id)) continue
-      if (this.#random.chance(this.#tickPercent(member.id))) this.#act(member, () => member.node.tick())
+      for (let ticks = this.#ticks(member.id); ticks > 0 && member.isUp; ticks--) {
+        this.#act(member, () => member.node.tick())
+      }
       this.#work(member)
     }
   }
@@ -195,18 +213,22 @@ class Simulation {
     return (this.#paused.get(id) ?? 0) > this.#round
   }
 
-  /** Clocks do not run at the same speed. */
-  #tickPercent(id: bigint): number {
-    return 40 + Number((id * 7n + BigInt(this.#seed)) % 5n) * 15
+  /** Clocks do not run at the same speed: how often this one ticks in this round. */
+  #ticks(id: bigint): number {
+    let speed = this.#clockSpeeds.get(id)
+    if (speed === undefined) {
+      speed = this.#random.between(30, 200)
+      this.#clockSpeeds.set(id, speed)
+    }
+    return Math.floor(speed / 100) + (this.#random.chance(speed % 100) ? 1 : 0)
   }
 
   /** @returns whether there was anything to do */
   #work(member: SimMember): boolean {
     const random = this.#random
-    const happens = (percent: number): boolean => this.#round > ROUNDS || random.chance(percent)
     let isBusy = false
     const act = (percent: number, action: () => boolean): void => {
-      while (member.isUp && happens(percent)) {
+      while (member.isUp && (this.#isRecovering || random.chance(percent))) {
         let didSomething = false
         this.#act(member, () => {
           didSomething = action()
@@ -230,14 +252,12 @@ class Simulation {
       this.#lost(message)
       return
     }
-    if (this.#plant === 'wrongReadConfirmed' && message.type === MessageType.MsgHeartbeatResp) {
-      const { role } = member.raft
-      if (role.kind === 'leader') message.context = role.reads.newestContext
-    }
     this.#note(describeMessage(message))
     if (message.type === MessageType.MsgSnap) {
       this.#snapshots++
       this.#report(message, true)
+    } else if (message.type === MessageType.MsgTimeoutNow) {
+      this.#transfers++
     }
     this.#act(member, () => member.step(message))
   }
@@ -264,8 +284,12 @@ class Simulation {
   /** Lets `member` do something, and checks what came of it. */
   #act(member: SimMember, action: () => void): void {
     action()
-    if (member.isUp) this.#check(member)
-    else this.#note(`${member.id} crashes at work`)
+    if (member.isUp) {
+      this.#check(member)
+    } else {
+      this.#crashes++
+      this.#note(`${member.id} crashes at work`)
+    }
   }
 
   #check(member: SimMember): void {
@@ -284,30 +308,69 @@ class Simulation {
 
   #disturb(): void {
     const random = this.#random
-    const { crash, restart, partition, heal, standstill } = this.#weather
+    const { crash, blackout, restart, partition, heal, standstill, skew } = this.#weather
     const ids = [...this.#members.keys()]
     if (random.chance(crash)) {
       const member = random.pick([...this.#members.values()])
-      if (member.isUp) {
-        this.#note(`${member.id} crashes`)
-        member.crash()
-      }
+      if (member.isUp) this.#crash(member)
     }
+    if (random.chance(blackout)) for (const member of this.#up()) this.#crash(member)
     for (const member of this.#members.values()) {
       if (!member.isUp && random.chance(restart)) this.#start(member)
     }
-    if (random.chance(partition)) {
-      const group = ids.filter(() => random.chance(50))
-      const others = ids.filter((id) => !group.includes(id))
-      this.#note(`partition of ${group.join(' ')} from ${others.join(' ')}`)
-      this.#network.partition(group, others)
-    }
+    if (random.chance(partition)) this.#cut(ids)
     if (random.chance(heal)) this.#network.heal()
     if (random.chance(standstill)) {
       const leader = this.#leader()
       const id = leader !== undefined && random.chance(70) ? leader.id : random.pick(ids)
       this.#note(`${id} stands still`)
       this.#paused.set(id, this.#round + random.between(5, 60))
+    }
+    if (random.chance(skew)) this.#skew(random.pick(ids))
+  }
+
+  #cut(ids: readonly bigint[]): void {
+    const random = this.#random
+    const network = this.#network
+    const leader = this.#leader()
+    const kind = random.pick(['halves', 'halves', 'ring', 'leader', 'link'] as const)
+    if (kind === 'leader' && leader !== undefined) {
+      this.#note(`partition of leader ${leader.id}`)
+      network.partition(
+        [leader.id],
+        ids.filter((id) => id !== leader.id),
+      )
+    } else if (kind === 'ring') {
+      // Each member reaches its neighbours, no two members the same ones.
+      this.#note('partition into a ring')
+      const distance = (a: number, b: number): number =>
+        Math.min(Math.abs(a - b), ids.length - Math.abs(a - b))
+      ids.forEach((from, a) =>
+        ids.forEach((to, b) => {
+          if (distance(a, b) > 1) network.cut(from, to)
+        }),
+      )
+    } else if (kind === 'link') {
+      const [from, to] = [random.pick(ids), random.pick(ids)]
+      this.#note(`${from} does not reach ${to}`)
+      network.cut(from, to)
+    } else {
+      const group = ids.filter(() => random.chance(50))
+      const others = ids.filter((id) => !group.includes(id))
+      this.#note(`partition of ${group.join(' ')} from ${others.join(' ')}`)
+      network.partition(group, others)
+    }
+  }
+
+  #skew(id: bigint): void {
+    const member = this.#members.get(id)!
+    if (this.#random.chance(50)) {
+      this.#clockSpeeds.delete(id)
+      return
+    }
+    this.#note(`the clock of ${id} jumps`)
+    for (let ticks = this.#random.between(1, 25); ticks > 0 && member.isUp; ticks--) {
+      this.#act(member, () => member.node.tick())
     }
   }
 
@@ -317,24 +380,27 @@ class Simulation {
     const random = this.#random
     const up = this.#up()
     if (up.length === 0) return
+    const { propose, read, snapshot, confChange, transfer } = this.#weather
     const some = (percent: number, action: (member: SimMember) => void): void => {
       if (!random.chance(percent)) return
       const member = random.pick(up)
       if (member.isUp && !this.#isPaused(member.id)) this.#act(member, () => action(member))
     }
-    some(40, (member) => this.#propose(member))
-    some(15, (member) => member.read())
-    some(4, (member) => member.takeSnapshot(random.pick([0, 2, 10])))
-    some(this.#weather.confChange, (member) => this.#proposeConfChange(member))
-    some(this.#weather.transfer, (member) =>
-      member.node.transferLeader(random.pick([...this.#members.keys()])),
-    )
+    some(propose, (member) => this.#propose(member))
+    some(read, (member) => member.read())
+    some(snapshot, (member) => member.takeSnapshot(random.pick([0, 2, 10])))
+    some(confChange, (member) => this.#proposeConfChange(member))
+    some(transfer, () => {
+      const leader = this.#leader()
+      const transferee = random.pick([...this.#members.keys()])
+      if (leader !== undefined) this.#act(leader, () => leader.node.transferLeader(transferee))
+    })
     for (const [id, until] of this.#paused) {
       // Those who waited for it come first.
       const member = this.#members.get(id)!
       if (until === this.#round && member.isUp) this.#act(member, () => member.read())
     }
-    some(this.#weather.transfer / 2, (member) => member.node.campaign())
+    some(transfer / 2, (member) => member.node.campaign())
     some(0.5, (member) => member.node.forgetLeader())
   }
 
@@ -383,34 +449,59 @@ class Simulation {
 
   // ---- recovery ----
 
-  /** Everything works again, and removed members are gone: then there is a leader soon, and all members catch up. */
-  #recover(): void {
+  /** Everything works again: a majority finds a leader without the others soon, and then all members catch up. */
+  *#recover(): Generator<undefined> {
     this.#note('recovery')
-    Object.assign(this.#network.options, {
-      lossPercent: 0,
-      duplicatePercent: 0,
-      delayMax: 1,
-      stragglerPercent: 0,
-    })
+    this.#isRecovering = true
+    Object.assign(this.#network.options, calm)
     this.#network.heal()
     this.#paused.clear()
+    for (const member of this.#members.values()) if (!member.isUp) this.#start(member)
+    const majority = someMajority(this.#latestMembers(), this.#random)
+    if (majority !== undefined) {
+      const ids = majority.map(({ id }) => id)
+      this.#note(`${ids.join(' ')} alone`)
+      const others = [...this.#members.keys()].filter((id) => !ids.includes(id))
+      for (const a of ids) {
+        for (const b of others) {
+          this.#network.cut(a, b)
+          this.#network.cut(b, a)
+        }
+      }
+      this.#majorities++
+      yield* this.#settle(majority)
+      this.#network.heal()
+    }
+    if (this.#canRecover()) yield* this.#settle()
+  }
+
+  /** Whether those that are left could decide anything. */
+  #canRecover(): boolean {
+    if (this.#damaged.size === 0) return true
+    const votes = new Map([...this.#members].map(([id, { isUp }]) => [id, isUp]))
+    return this.#up().every(({ raft }) => raft.tracker.tally(votes) === 'won')
+  }
+
+  /** @param alone members that have to find together without the others; all of them otherwise */
+  *#settle(alone?: readonly SimMember[]): Generator<undefined> {
     let goal = 0
     for (let rounds = 0; rounds < ROUNDS_TO_SETTLE_MAX; rounds++) {
       this.#round++
-      this.#startAndStop()
-      for (const message of this.#network.advance((id) => this.#isPaused(id))) this.#deliver(message)
+      if (alone === undefined) this.#startAndStop()
+      for (const message of this.#network.advance(() => false)) this.#deliver(message)
       for (const member of this.#up()) {
         this.#act(member, () => member.node.tick())
         while (this.#work(member));
       }
-      const leader = this.#leader()
+      yield
+      const leader = this.#leader(alone)
       if (leader === undefined) continue
       if (goal === 0) {
         // The next entry that is committed from here on is one of this calm time.
         if (leader.node.propose(Uint8Array.of(1)) === undefined) goal = leader.raft.log.lastIndex
         continue
       }
-      if (this.#hasConverged(goal)) return
+      if (hasConverged(alone ?? this.#latestMembers(), goal)) return
       // A leader that was elected in between may have lost the entry.
       if (rounds % 50 === 49) goal = 0
     }
@@ -419,12 +510,11 @@ class Simulation {
 
   /** Members are up; those that were removed go once the others know of it, for whom they might have to vote. */
   #startAndStop(): void {
-    const ids = this.#latestMembers()
-    const members = ids.map((id) => this.#members.get(id)!)
-    const latest = Math.max(...members.map(({ applied }) => applied))
-    const isKnown = members.every(({ isUp, applied }) => isUp && applied === latest)
+    const latest = this.#latestMembers()
+    const applied = Math.max(...latest.map((member) => member.applied))
+    const isKnown = latest.every((member) => member.isUp && member.applied === applied)
     for (const member of this.#members.values()) {
-      if (ids.includes(member.id) || !isKnown) {
+      if (latest.includes(member) || !isKnown) {
         if (!member.isUp) this.#start(member)
       } else if (member.isUp) {
         this.#note(`${member.id} is gone`)
@@ -433,28 +523,15 @@ class Simulation {
     }
   }
 
-  /** Members of the newest configuration that anybody has applied. */
-  #latestMembers(): bigint[] {
+  /** Members of the newest configuration that anybody has applied, but for those out for good. */
+  #latestMembers(): SimMember[] {
     let latest: SimMember | undefined
     for (const member of this.#members.values()) {
       if (latest === undefined || member.applied > latest.applied) latest = member
     }
     const state = latest?.confState
-    if (state === undefined || state.voters.length === 0) return [...this.#founders]
-    return membersOf(state)
-  }
-
-  #hasConverged(goal: number): boolean {
-    const members = this.#latestMembers().map((id) => this.#members.get(id)!)
-    const [first] = members
-    return (
-      first !== undefined &&
-      first.applied >= goal &&
-      !first.confState.autoLeave &&
-      members.every(({ isUp, applied, digest }) => {
-        return isUp && applied === first.applied && digest === first.digest
-      })
-    )
+    const ids = state === undefined || state.voters.length === 0 ? this.#founders : membersOf(state)
+    return ids.filter((id) => !this.#damaged.has(id)).map((id) => this.#members.get(id)!)
   }
 
   #describe(): string {
@@ -474,6 +551,18 @@ class Simulation {
     }
     this.#trace?.(`${this.#round} ${text}`)
   }
+}
+
+function hasConverged(members: readonly SimMember[], goal: number): boolean {
+  const [first] = members
+  return (
+    first !== undefined &&
+    first.applied >= goal &&
+    !first.confState.autoLeave &&
+    members.every(({ isUp, applied, digest }) => {
+      return isUp && applied === first.applied && digest === first.digest
+    })
+  )
 }
 
 function change(

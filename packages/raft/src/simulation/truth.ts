@@ -1,5 +1,5 @@
 import { describeConfState } from '../describe-config.ts'
-import { type ConfState, type Entry, type Message, MessageType } from '../messages.ts'
+import { type ConfState, type Entry, type HardState, type Message, MessageType } from '../messages.ts'
 import type { Raft } from '../raft.ts'
 import { TERM_UNKNOWN } from '../raft-log.ts'
 
@@ -19,19 +19,37 @@ interface Committed {
 export interface Observed {
   readonly id: bigint
   readonly raft: Raft
+  /** Whether the entry of `index` and `term`, or a snapshot that includes it, would survive a crash. */
   holdsDurably(index: number, term: number): boolean
+  /** The vote and the term that would survive a crash. */
+  readonly durableState: HardState
+}
+
+export interface TruthOptions {
+  /** Entries up to this index are in every log of a founder from the start. */
+  readonly founderCount: number
+  /**
+   * Whether a promise that is given too early is a violation at once. Without it only what comes of it is: a driver's
+   * faults are to be found by their effects.
+   */
+  readonly checksPromises: boolean
 }
 
 /**
  * What has happened in a group so far, from outside, and whether it may have:
- * - election safety: one leader a term, and no member votes for two;
+ * - election safety: one leader a term, no member votes for two, and only the leader makes entries of its term;
  * - log matching: an index and a term stand for one entry, and for one entry before it;
  * - leader completeness: a new leader has everything committed;
  * - state machine safety: all members apply the same entry at each index, in order, in the same configuration;
- * - durability: what a leader commits is on the disks of a quorum;
+ * - durability: what a leader commits is on the disks of a quorum, and the newest entry of it is of the leader's term;
+ * - progress: what a leader takes a member to have, that member has on its disk;
+ * - promises: a vote and the acknowledgement of entries leave a member after its disk has them;
  * - commit indexes only grow; reads are never behind what was committed when they were asked for.
+ *
+ * @see The invariants of the TLA+ specification that etcd's raft is checked against
  */
 export class Truth {
+  readonly #options: TruthOptions
   readonly #leaders = new Map<number, bigint>()
   readonly #votes = new Map<string, bigint>()
   /** By `index/term`: digest of the entry together with the term before it. */
@@ -39,6 +57,14 @@ export class Truth {
   /** `#committed[i]` is the entry of index `i + 1`. */
   readonly #committed: Committed[] = []
   readonly #confStates = new Map<number, string>()
+  /** How many of them were joint, and how many had learners. */
+  joint = 0
+  withLearners = 0
+  reads = 0
+
+  constructor(options: TruthOptions) {
+    this.#options = options
+  }
 
   /** The highest index that any member has known to be committed. */
   get committed(): number {
@@ -50,9 +76,19 @@ export class Truth {
     return this.#confStates.size
   }
 
-  /** `message` leaves its sender. */
-  sent({ type, from, to, term, reject }: Message): void {
+  /** `message` leaves `sender`. */
+  sent({ type, from, to, term, logTerm, index, entries, reject }: Message, sender: Observed): void {
+    // They may never get to the leader's own disk, if it stops leading first.
+    if (type === MessageType.MsgApp) this.appended(from, logTerm, entries)
+    if (type === MessageType.MsgAppResp && !reject && this.#options.checksPromises) {
+      this.#acknowledged(sender, term, index)
+    }
     if (type !== MessageType.MsgVoteResp || reject) return
+    const { durableState } = sender
+    const isDurable = durableState.term === term && durableState.vote === to
+    if (this.#options.checksPromises && !isDurable && durableState.term <= term) {
+      throw new Violation(`member ${from} votes for ${to} in term ${term} before its disk has it`)
+    }
     const key = `${from}/${term}`
     const voted = this.#votes.get(key)
     if (voted !== undefined && voted !== to) {
@@ -61,7 +97,17 @@ export class Truth {
     this.#votes.set(key, to)
   }
 
-  /** `entries` get into a log in which `prevTerm` is the term of the entry before the first one. */
+  /** `member` says that its disk has what the leader of `term` has up to `index`. */
+  #acknowledged(member: Observed, term: number, index: number): void {
+    const { id, raft } = member
+    // What was written since may have replaced it.
+    if (index === 0 || raft.term !== term) return
+    const entryTerm = raft.log.term(index)
+    if (entryTerm === TERM_UNKNOWN || member.holdsDurably(index, entryTerm)) return
+    throw new Violation(`member ${id} acknowledges ${index} of term ${entryTerm} before its disk has it`)
+  }
+
+  /** `entries` are, or were, in a log in which `prevTerm` is the term of the entry before the first one. */
   appended(id: bigint, prevTerm: number, entries: readonly Entry[]): void {
     let before = prevTerm
     for (const entry of entries) {
@@ -70,6 +116,10 @@ export class Truth {
       const known = this.#entries.get(key)
       if (known !== undefined && known !== digest) {
         throw new Violation(`member ${id} has another entry ${key} than others, or another one before it`)
+      }
+      const isFounding = entry.index <= this.#options.founderCount && entry.term === 1
+      if (known === undefined && !isFounding && this.#leaders.get(entry.term) !== id) {
+        throw new Violation(`member ${id} has an entry ${key} that the leader of its term did not make`)
       }
       this.#entries.set(key, digest)
       before = entry.term
@@ -91,8 +141,38 @@ export class Truth {
     for (let index = Math.max(previousCommit + 1, log.firstIndex); index <= log.committed; index++) {
       this.#commit(id, index, log.slice(index, index + 1, Infinity)[0]!, term)
     }
+    if (!isLeader) return
     // Later checks would need the entry; and what a follower learns of, a leader has decided.
-    if (isLeader && log.committed > previousCommit) checkDurable(member, all)
+    if (log.committed > previousCommit) {
+      if (wasLeaderOf === term && log.term(log.committed) !== term) {
+        throw new Violation(
+          `leader ${id} of term ${term} commits ${log.committed} of another term by counting`,
+        )
+      }
+      checkDurable(member, all)
+    }
+    this.#checkProgress(member, all)
+  }
+
+  #checkProgress({ id, raft: { log, tracker, term: leaderTerm } }: Observed, all: readonly Observed[]): void {
+    for (const other of all) {
+      const progress = tracker.progress.get(other.id)
+      if (progress === undefined) continue
+      const { match, next } = progress
+      if (match >= next || match > log.lastIndex) {
+        throw new Violation(
+          `leader ${id} has match ${match} and next ${next} of ${other.id}, last=${log.lastIndex}`,
+        )
+      }
+      // A later leader may have replaced it.
+      const isOfLaterTerm = other.durableState.term > leaderTerm
+      if (match === 0 || isOfLaterTerm || !this.#options.checksPromises) continue
+      const term = log.term(match)
+      if (term === TERM_UNKNOWN || other.holdsDurably(match, term)) continue
+      throw new Violation(
+        `leader ${id} takes ${other.id} to have ${match} of term ${term}, which its disk has not`,
+      )
+    }
   }
 
   #elected({ id, raft: { term, log } }: Observed): void {
@@ -146,11 +226,16 @@ export class Truth {
     if (known !== undefined && known !== text) {
       throw new Violation(`member ${id} has another configuration at ${index}: ${text}, others ${known}`)
     }
+    if (known === undefined) {
+      if (state.votersOutgoing.length > 0) this.joint++
+      if (state.learners.length > 0) this.withLearners++
+    }
     this.#confStates.set(index, text)
   }
 
   /** A read that was asked for when `committedThen` was committed may be served from `index` on. */
   read(id: bigint, index: number, committedThen: number): void {
+    this.reads++
     if (index < committedThen) {
       throw new Violation(`member ${id} reads at ${index} although ${committedThen} was committed before`)
     }
