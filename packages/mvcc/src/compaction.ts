@@ -21,9 +21,18 @@ export interface CompactionOptions {
   readonly signal: AbortSignal
 }
 
-/** A compaction stopped because the store is closing; it goes on when the store is opened again. */
+/** A compaction stopped because its rows were replaced or the store is closing; it goes on with what comes then. */
 export class CompactionStopped extends Error {
   override readonly name = 'CompactionStopped'
+}
+
+/** What a compaction did. */
+export interface CompactionDone {
+  /** Of the history up to the revision, as it was before. */
+  readonly hash: HashKvResult
+  readonly removedRows: number
+  /** The longest time that other work had to wait for the index. */
+  readonly indexPauseMs: number
 }
 
 /**
@@ -31,7 +40,6 @@ export class CompactionStopped extends Error {
  * them, and records that it is done. While it looks at rows nobody else does: each batch takes a turn of its own.
  *
  * @param previous the compaction before this one, -1 for none
- * @returns the hash of the history up to `revision` as it was before
  * @throws CompactionStopped
  */
 export async function compactRows(
@@ -40,12 +48,19 @@ export async function compactRows(
   previous: number,
   turns: Turns,
   options: CompactionOptions,
-): Promise<HashKvResult> {
+): Promise<CompactionDone> {
   const { backend, index } = rows
   const { clock, batchRows, pauseMs, signal } = options
   const reader = new KeyValueReader()
   const removed: Uint8Array[] = []
-  const hash = await turns.run(() => new HistoryHash(index, revision, previous, leftBy(index, revision)))
+  let removedRows = 0
+  const checkRunning = (): void => {
+    if (signal.aborted) throw new CompactionStopped()
+  }
+  const hash = await turns.run(() => {
+    checkRunning()
+    return new HistoryHash(index, revision, previous, leftBy(index, revision))
+  })
   const end = revisionKey(revision + 1)
   let from: Uint8Array | undefined = new Uint8Array(0)
 
@@ -62,6 +77,7 @@ export async function compactRows(
   }
 
   const removeBatch = (): void => {
+    checkRunning()
     const start = from!
     let seen = 0
     from = undefined
@@ -75,6 +91,7 @@ export async function compactRows(
       return true
     })
     for (const key of removed) backend.delete('key', key)
+    removedRows += removed.length
     removed.length = 0
   }
 
@@ -82,20 +99,35 @@ export async function compactRows(
     await turns.run(removeBatch)
     if (from !== undefined && !(await clock.sleep(pauseMs, signal))) throw new CompactionStopped()
   }
-  await turns.run(() => compactIndex(rows, revision, clock))
-  if (signal.aborted) throw new CompactionStopped()
+  const indexPauseMs = await turns.run(() => compactIndex(rows, revision, clock, checkRunning))
+  checkRunning()
   backend.put('meta', FINISHED, revisionKey(revision))
   await backend.commit()
-  return { hash: hash.value, revision, compactRevision: previous }
+  return { hash: { hash: hash.value, revision, compactRevision: previous }, removedRows, indexPauseMs }
 }
 
-async function compactIndex({ index }: Rows, revision: number, clock: Clock): Promise<void> {
+/** @returns the longest time that it took without a pause */
+async function compactIndex(
+  { index }: Rows,
+  revision: number,
+  clock: Clock,
+  checkRunning: () => void,
+): Promise<number> {
+  let longestMs = 0
+  let startedMs = clock.monotonicMs()
+  const pause = async (): Promise<void> => {
+    longestMs = Math.max(longestMs, clock.monotonicMs() - startedMs)
+    await yieldTurn(clock)
+    checkRunning()
+    startedMs = clock.monotonicMs()
+  }
   for (let id = 1; id !== 0;) {
     id = index.compact(id, KEYS_PER_SLICE, revision)
-    await yieldTurn(clock)
+    await pause()
   }
   for (let place = index.tidy(0, PAGES_PER_SLICE); place !== 0;) {
-    await yieldTurn(clock)
+    await pause()
     place = index.tidy(place, PAGES_PER_SLICE)
   }
+  return longestMs
 }

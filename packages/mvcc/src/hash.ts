@@ -86,11 +86,17 @@ export class HistoryHash {
   }
 }
 
+/** A scan was given up, because its rows are not those of the store any more or the store is closing. */
+export class ScanStopped extends Error {
+  override readonly name = 'ScanStopped'
+}
+
 /**
  * Hands all rows of a bucket to `visit`, giving way to other work now and then. Rows that change meanwhile may be
  * seen as they were or as they are.
  *
  * @param to exclusive; undefined for no end
+ * @throws ScanStopped when the signal says so
  */
 export async function scanInSlices(
   reader: RowReader,
@@ -98,11 +104,13 @@ export async function scanInSlices(
   to: Uint8Array | undefined,
   clock: Clock,
   visit: (key: Uint8Array, value: Uint8Array) => void,
+  signal?: AbortSignal,
 ): Promise<void> {
   for (let from: Uint8Array | undefined = new Uint8Array(0); from !== undefined;) {
     const start: Uint8Array = from
     let rows = 0
     let bytes = 0
+    if (signal?.aborted === true) throw new ScanStopped()
     from = undefined
     reader.scan(bucket, start, to, (key, value) => {
       if (rows++ === SLICE_ROWS_MAX || bytes > SLICE_BYTES_MAX) {

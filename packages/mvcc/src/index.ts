@@ -14,6 +14,7 @@ export {
   type ChangeListener,
   COMPACTION_BATCH_ROWS,
   COMPACTION_PAUSE_MS,
+  type Compacted,
   MvccStore,
   type MvccStoreOptions,
 } from './store.ts'

@@ -21,6 +21,8 @@ export class KeyIndex {
   readonly table: KeyTable
   readonly #order: KeyOrder
   readonly #history = new RevisionHistory()
+  /** Keys that can be read now. */
+  liveKeys = 0
   /** The revision that `findAt` found; `sub` with TOMBSTONE_BIT. */
   main = 0
   sub = 0
@@ -100,6 +102,7 @@ export class KeyIndex {
     table.setFloat(id, MAIN, main)
     table.setWord(id, SUB, sub)
     table.setFloat(id, ROW, 0)
+    this.liveKeys += live - wasLive
     this.#order.touched(table.word(id, LEAF), main, live - wasLive)
   }
 

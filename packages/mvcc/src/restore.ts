@@ -1,10 +1,11 @@
+import type { RowReader } from '@etcd-ts/backend'
 import type { Clock } from '@etcd-ts/platform'
 import { FINISHED, SCHEDULED } from './compaction.ts'
-import { scanInSlices } from './hash.ts'
+import { ScanStopped, scanInSlices } from './hash.ts'
+import type { KeyIndex } from './key-index.ts'
 import { KeyValueReader } from './key-value.ts'
 import type { LeaseIndex } from './lease-index.ts'
 import { checkRevisionKey, isTombstoneKey, readMain, readSub } from './revision-key.ts'
-import type { Rows } from './rows.ts'
 
 /** What a backend says about the store in it. */
 export interface Restored {
@@ -20,37 +21,47 @@ export class DamagedRowsError extends Error {
   override readonly name = 'DamagedRowsError'
 }
 
-function compactionRevision({ backend }: Rows, name: Uint8Array): number {
-  const row = backend.get('meta', name)
+function compactionRevision(reader: RowReader, name: Uint8Array): number {
+  const row = reader.get('meta', name)
   if (row === undefined) return -1
   checkRevisionKey(row)
   return readMain(row)
 }
 
 /**
- * Builds the index from the rows of the backend, and tells the lessor which keys hang on its leases.
+ * Builds `index`, which is empty, from the rows of a backend.
  *
- * @throws DamagedRowsError
+ * @throws DamagedRowsError, ScanStopped
  */
-export async function restoreRows(rows: Rows, leases: LeaseIndex, clock: Clock): Promise<Restored> {
+export async function restoreRows(
+  reader: RowReader,
+  index: KeyIndex,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Restored> {
   try {
-    const newest = await restoreIndex(rows, clock)
-    attachLeases(rows, leases)
-    const scheduled = compactionRevision(rows, SCHEDULED)
-    const finished = compactionRevision(rows, FINISHED)
+    const newest = await restoreIndex(reader, index, clock, signal)
+    const scheduled = compactionRevision(reader, SCHEDULED)
+    const finished = compactionRevision(reader, FINISHED)
     // A compaction may have removed the newest row, a deletion; and one that was not finished may be at the newest.
     return { revision: Math.max(1, newest, scheduled, finished), scheduled, finished }
   } catch (cause) {
+    if (cause instanceof ScanStopped) throw cause
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new DamagedRowsError(`cannot read the stored keys: ${reason}`, { cause })
   }
 }
 
 /** @returns the newest revision */
-async function restoreIndex({ backend, index }: Rows, clock: Clock): Promise<number> {
+async function restoreIndex(
+  rows: RowReader,
+  index: KeyIndex,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<number> {
   const reader = new KeyValueReader()
   let main = 0
-  await scanInSlices(backend, 'key', undefined, clock, (key, value) => {
+  const visit = (key: Uint8Array, value: Uint8Array): void => {
     checkRevisionKey(key)
     main = readMain(key)
     const sub = readSub(key)
@@ -64,11 +75,13 @@ async function restoreIndex({ backend, index }: Rows, clock: Clock): Promise<num
       index.put(id, main, sub, reader.createRevision, reader.version)
       if (reader.lease !== 0n || index.table.hasLease(id)) index.table.setLease(id, reader.lease)
     }
-  })
+  }
+  await scanInSlices(rows, 'key', undefined, clock, visit, signal)
   return main
 }
 
-function attachLeases({ index }: Rows, leases: LeaseIndex): void {
+/** Tells the lessor which keys hang on its leases. */
+export function attachLeases(index: KeyIndex, leases: LeaseIndex): void {
   const { table } = index
   for (let id = 1; id < table.idEnd; id++) {
     if (!table.hasLease(id)) continue

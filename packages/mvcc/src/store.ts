@@ -2,12 +2,12 @@ import { ApiError, type etcdserverpb } from '@etcd-ts/api'
 import type { Backend } from '@etcd-ts/backend'
 import type { Clock, Random } from '@etcd-ts/platform'
 import { CompactionStopped, SCHEDULED, compactRows } from './compaction.ts'
-import { HistoryHash, hashBackend, scanInSlices, visibleAt } from './hash.ts'
+import { HistoryHash, ScanStopped, hashBackend, scanInSlices, visibleAt } from './hash.ts'
 import { KeyIndex } from './key-index.ts'
 import { KeyValueReader, deletedKeyValue } from './key-value.ts'
 import { type LeaseIndex, noLeases } from './lease-index.ts'
 import { readRange, toBound } from './range.ts'
-import { type Restored, restoreRows } from './restore.ts'
+import { type Restored, attachLeases, restoreRows } from './restore.ts'
 import type { Change, DeleteRangeResult, HashKvResult, PutResult, RangeResult, TxnResult } from './results.ts'
 import { isTombstoneKey, readMain, revisionKey } from './revision-key.ts'
 import { Rows } from './rows.ts'
@@ -29,9 +29,18 @@ export interface MvccStoreOptions {
   /** Memory for rows that were written or read lately. */
   readonly cacheBytes?: number
   /** A compaction has removed everything it had to. */
-  onCompacted?(compaction: { readonly revision: number; readonly tookMs: number }): void
+  onCompacted?(compaction: Compacted): void
   /** A compaction failed in the background, which it can only do if an invariant is broken: the member must stop. */
   onFailed(error: unknown): void
+}
+
+/** A compaction that is done. */
+export interface Compacted {
+  readonly revision: number
+  readonly tookMs: number
+  readonly removedRows: number
+  /** The longest time that other work had to wait while the index was compacted. */
+  readonly indexPauseMs: number
 }
 
 /** Takes the changes of a revision, in the order they were made, when the transaction that made them has ended. */
@@ -53,17 +62,20 @@ const REMEMBERED_HASHES_MAX = 10
 export class MvccStore {
   readonly #backend: Backend
   readonly #clock: Clock
-  readonly #rows: Rows
   readonly #leases: LeaseIndex
   readonly #options: MvccStoreOptions
-  readonly #txn: WriteTxn
   readonly #turns = new Turns()
-  readonly #stop = new AbortController()
+  #rows: Rows
+  #txn: WriteTxn
+  /** Ends what works on the present rows in the background: when they are replaced, or the store closes. */
+  #present = new AbortController()
+  #isClosing = false
   #revision: number
   #compacted: number
   #scheduled: number
   #finished: number
   #compactions: Promise<void> = Promise.resolve()
+  #installing: Promise<void> = Promise.resolve()
   /** In the order of their revisions. */
   #hashes: HashKvResult[] = []
   #listener: ChangeListener | undefined
@@ -74,25 +86,80 @@ export class MvccStore {
    * @throws DamagedRowsError when the rows in the backend are not those of a store
    */
   static async open(options: MvccStoreOptions): Promise<MvccStore> {
-    const { backend, clock, random, leases = noLeases, cacheBytes = CACHE_BYTES } = options
-    const rows = new Rows(backend, new KeyIndex(random.bytes(8)), cacheBytes)
-    const restored = await restoreRows(rows, leases, clock)
-    return new MvccStore(rows, leases, options, restored)
+    const { backend, clock, random, leases = noLeases } = options
+    const index = new KeyIndex(random.bytes(8))
+    const restored = await restoreRows(backend, index, clock, new AbortController().signal)
+    attachLeases(index, leases)
+    return new MvccStore(index, options, restored)
   }
 
-  private constructor(rows: Rows, leases: LeaseIndex, options: MvccStoreOptions, restored: Restored) {
+  private constructor(index: KeyIndex, options: MvccStoreOptions, restored: Restored) {
     this.#backend = options.backend
     this.#clock = options.clock
-    this.#rows = rows
-    this.#leases = leases
+    this.#leases = options.leases ?? noLeases
     this.#options = options
-    this.#txn = new WriteTxn(rows, leases)
+    this.#rows = new Rows(options.backend, index, options.cacheBytes ?? CACHE_BYTES)
+    this.#txn = new WriteTxn(this.#rows, this.#leases)
     this.#revision = restored.revision
     this.#compacted = Math.max(restored.scheduled, restored.finished)
     this.#scheduled = restored.scheduled
     this.#finished = restored.finished
-    if (restored.scheduled > restored.finished)
-      void this.#compactLater(restored.scheduled, restored.finished, false)
+    this.#resumeCompaction()
+  }
+
+  /**
+   * Replaces everything by the rows of the data file at `path`, which must be newer than the present ones: what a member
+   * does that gets the state of another one. The present rows are read until the index of the new ones is there; then
+   * backend and store change over in one turn of the event loop. Nobody may write meanwhile.
+   *
+   * Compactions of the old rows end, and a compaction that the new rows are in the middle of goes on. Hashes that are being
+   * taken are taken of the new rows.
+   *
+   * @param swapped runs in the turn of the change. The store and the backend show the new rows already; what else mirrors
+   * rows has to be exchanged here, leases above all: keys are attached to those that are there afterwards
+   * @throws DamagedRowsError, BackendError: the store goes on with the rows that it had, unless it is `writeFailed`
+   * @throws ApiError `stopped` when the store is closed meanwhile
+   */
+  install(path: string, swapped: () => void = () => undefined): Promise<void> {
+    const installing = this.#install(path, swapped)
+    this.#installing = installing.catch(() => undefined)
+    return installing
+  }
+
+  async #install(path: string, swapped: () => void): Promise<void> {
+    const { signal } = this.#present
+    const index = new KeyIndex(this.#options.random.bytes(8))
+    const replacement = this.#backend.openReplacement(path)
+    try {
+      const restored = await restoreRows(replacement, index, this.#clock, signal)
+      if (this.#isClosing) throw new ScanStopped()
+      await this.#backend.install(replacement, () => {
+        this.#adopt(index, restored)
+        swapped()
+        attachLeases(index, this.#leases)
+        this.#resumeCompaction()
+      })
+    } catch (error) {
+      await replacement.close()
+      throw error instanceof ScanStopped ? new ApiError('stopped') : error
+    }
+  }
+
+  #adopt(index: KeyIndex, restored: Restored): void {
+    this.#present.abort()
+    this.#present = new AbortController()
+    if (this.#isClosing) this.#present.abort()
+    this.#rows = new Rows(this.#backend, index, this.#options.cacheBytes ?? CACHE_BYTES)
+    this.#txn = new WriteTxn(this.#rows, this.#leases)
+    this.#revision = restored.revision
+    this.#compacted = Math.max(restored.scheduled, restored.finished)
+    this.#scheduled = restored.scheduled
+    this.#finished = restored.finished
+    this.#hashes = []
+  }
+
+  #resumeCompaction(): void {
+    if (this.#scheduled > this.#finished) void this.#compactLater(this.#scheduled, this.#finished, false)
   }
 
   /** The newest revision; 1 in a store that nothing was written to. */
@@ -103,6 +170,11 @@ export class MvccStore {
   /** Revisions below this one cannot be read; -1 before the first compaction. */
   get compactedRevision(): number {
     return this.#compacted
+  }
+
+  /** Keys that can be read at the newest revision. */
+  get keyCount(): number {
+    return this.#rows.index.liveKeys
   }
 
   /** Memory of the index, in bytes. */
@@ -198,23 +270,35 @@ export class MvccStore {
     this.#compacted = target
     this.#scheduled = target
     this.#backend.put('meta', SCHEDULED, revisionKey(target))
-    return this.#compactLater(target, previous, previousIsDone)
+    const { signal } = this.#present
+    const done = this.#compactLater(target, previous, previousIsDone).catch(async (error: unknown) => {
+      // Rows that replaced those that it was asked for were asked to be compacted, too.
+      if (!(error instanceof CompactionStopped) || !signal.aborted || this.#isClosing) throw error
+      await this.#compactions
+      if (this.#isClosing) throw error
+    })
+    done.catch(() => undefined) // who asked need not wait
+    return done
   }
 
   /** @param remember the hash stands for the whole history since `previous` */
   #compactLater(revision: number, previous: number, remember: boolean): Promise<void> {
     const { compactionBatchRows, compactionPauseMs } = this.#options
+    const { signal } = this.#present
+    const rows = this.#rows
     const done = this.#compactions.then(async () => {
       const startedMs = this.#clock.monotonicMs()
-      const hash = await compactRows(this.#rows, revision, previous, this.#turns, {
+      const { hash, removedRows, indexPauseMs } = await compactRows(rows, revision, previous, this.#turns, {
         clock: this.#clock,
         batchRows: compactionBatchRows ?? COMPACTION_BATCH_ROWS,
         pauseMs: compactionPauseMs ?? COMPACTION_PAUSE_MS,
-        signal: this.#stop.signal,
+        signal,
       })
+      if (rows !== this.#rows) throw new CompactionStopped()
       this.#finished = revision
       if (remember) this.#remember(hash)
-      this.#options.onCompacted?.({ revision, tookMs: this.#clock.monotonicMs() - startedMs })
+      const tookMs = this.#clock.monotonicMs() - startedMs
+      this.#options.onCompacted?.({ revision, tookMs, removedRows, indexPauseMs })
     })
     this.#compactions = done.catch((error: unknown) => {
       if (!(error instanceof CompactionStopped)) this.#options.onFailed(error)
@@ -236,7 +320,19 @@ export class MvccStore {
     // A compaction can be at revision 0 too, but here that stands for the newest one.
     const remembered = this.#hashes.find((hash) => BigInt(hash.revision) === revision)
     if (remembered !== undefined && revision !== 0n) return remembered
-    return this.#turns.run(() => this.#hashHistory(revision))
+    for (;;) {
+      try {
+        return await this.#turns.run(() => this.#hashHistory(revision))
+      } catch (error) {
+        if (!(error instanceof ScanStopped)) throw error
+        if (this.#isClosing) throw new ApiError('stopped')
+      }
+    }
+  }
+
+  /** The hashes that the latest ten compactions since the start took of what was there before, oldest first. */
+  compactionHashes(): readonly HashKvResult[] {
+    return this.#hashes
   }
 
   async #hashHistory(asked: bigint): Promise<HashKvResult> {
@@ -248,7 +344,9 @@ export class MvccStore {
     const hash = new HistoryHash(index, revision, compacted, visibleAt(index, revision))
     // Nothing has a negative revision, nor has anything a hash at one: that of no rows.
     const end = revisionKey(Math.max(0, revision + 1))
-    await scanInSlices(this.#backend, 'key', end, this.#clock, (key, value) => hash.add(key, value))
+    const { signal } = this.#present
+    const add = (key: Uint8Array, value: Uint8Array): void => hash.add(key, value)
+    await scanInSlices(this.#backend, 'key', end, this.#clock, add, signal)
     return { hash: hash.value, revision, compactRevision: compacted }
   }
 
@@ -299,7 +397,9 @@ export class MvccStore {
 
   /** Stops work in the background; a compaction goes on when the store is opened again. */
   async close(): Promise<void> {
-    this.#stop.abort()
+    this.#isClosing = true
+    this.#present.abort()
+    await this.#installing
     await this.#compactions
     await this.#turns.run(() => undefined)
   }
