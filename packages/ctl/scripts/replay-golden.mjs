@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const families = ['kv', 'txn', 'compaction', 'defrag', 'endpoint', 'alarm', 'check', 'move-leader']
+const families = ['kv', 'txn', 'compaction', 'defrag', 'endpoint', 'alarm', 'check', 'member', 'move-leader']
 const repository = fileURLToPath(new URL('../../..', import.meta.url))
 const golden = join(process.env.ETCD_TS_SHARED ?? join(repository, '../shared'), 'golden')
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : families

@@ -6,7 +6,7 @@ import { GrpcServer, type Method } from '@etcd-ts/grpc'
 import { run } from './main.ts'
 import { MemoryIo } from './memory-io.ts'
 
-const { KVService } = etcdserverpb
+const { ClusterService, KVService, MaintenanceService } = etcdserverpb
 
 /** A member that answers with fixed messages; gives its endpoint and the requests it gets. */
 async function startMember(
@@ -121,6 +121,113 @@ void test('a transaction is read from standard input', async (t) => {
     [1, ['requestPut', 'requestRange'], ['requestDeleteRange']],
   )
 })
+
+const newMember = { ID: 0xabcn, peerURLs: ['http://c:1', 'http://d:1'] }
+const members = [newMember, { ID: 0x8000000000000001n, name: 'm1', peerURLs: ['http://a:1'] }]
+
+for (const { name, args, stdout } of [
+  {
+    name: 'member add shows the settings that the new member is started with',
+    args: ['add', 'm2', '--peer-urls=http://c:1,http://d:1'],
+    stdout:
+      'Member              abc added to cluster                5\n\nETCD_NAME="m2"\n' +
+      'ETCD_INITIAL_CLUSTER="m2=http://c:1,m2=http://d:1,m1=http://a:1"\n' +
+      'ETCD_INITIAL_ADVERTISE_PEER_URLS="http://c:1,http://d:1"\nETCD_INITIAL_CLUSTER_STATE="existing"\n',
+  },
+  {
+    name: 'ids in JSON are hexadecimal when asked for',
+    args: ['add', 'm2', '--peer-urls=http://c:1', '-w', 'json', '--hex'],
+    stdout:
+      '{"header":{"cluster_id":"5","member_id":"6","revision":7,"raft_term":2},' +
+      '"member":{"ID":"abc","peerURLs":["http://c:1","http://d:1"]},' +
+      '"members":[{"ID":"abc","peerURLs":["http://c:1","http://d:1"]},' +
+      '{"ID":"8000000000000001","name":"m1","peerURLs":["http://a:1"]}]}\n',
+  },
+  {
+    name: 'member remove',
+    args: ['remove', '8000000000000001'],
+    stdout: 'Member 8000000000000001 removed from cluster                5\n',
+  },
+  {
+    name: 'member update',
+    args: ['update', 'ABC', '--peer-urls=http://c:1'],
+    stdout: 'Member              abc updated in cluster                5\n',
+  },
+  {
+    name: 'member promote',
+    args: ['promote', 'abc', '-w', 'json'],
+    stdout:
+      '{"header":{"cluster_id":5,"member_id":6,"revision":7,"raft_term":2},' +
+      '"members":[{"ID":2748,"peerURLs":["http://c:1","http://d:1"]},' +
+      '{"ID":9223372036854775809,"name":"m1","peerURLs":["http://a:1"]}]}\n',
+  },
+]) {
+  void test(name, async (t) => {
+    const { MemberAdd, MemberPromote, MemberRemove, MemberUpdate } = ClusterService
+    const { endpoint } = await startMember(t, [
+      [MemberAdd.path, MemberAdd.response.encode({ header, member: newMember, members })],
+      [MemberRemove.path, MemberRemove.response.encode({ header, members })],
+      [MemberUpdate.path, MemberUpdate.response.encode({ header, members })],
+      [MemberPromote.path, MemberPromote.response.encode({ header, members })],
+    ])
+    const io = new MemoryIo({ ETCDCTL_ENDPOINTS: endpoint })
+    assert.equal(await run(['member', ...args], io), 0)
+    assert.equal(io.stderr, '')
+    assert.equal(io.stdout, stdout)
+  })
+}
+
+void test('a learner is asked for, and bad URLs are not sent', async (t) => {
+  const { MemberAdd } = ClusterService
+  const answer = MemberAdd.response.encode({ header, member: newMember, members })
+  const { endpoint, requests } = await startMember(t, [[MemberAdd.path, answer]])
+  const io = new MemoryIo({ ETCDCTL_ENDPOINTS: endpoint })
+  assert.equal(await run(['member', 'add', 'm2', '--learner', '--peer-urls=http://c:1'], io), 0)
+  assert.deepEqual(MemberAdd.request.decode(requests[0]!), { peerURLs: ['http://c:1'], isLearner: true })
+  assert.equal(await run(['member', 'add', 'm2', '--peer-urls=c'], io), 1)
+  assert.equal(io.stderr, 'Error: URL scheme must be http, https, unix, or unixs: c\n')
+  assert.equal(requests.length, 1)
+})
+
+for (const { args, request, stdout } of [
+  {
+    args: ['validate', '3.4'],
+    request: { action: 0, version: '3.4' },
+    stdout: 'Downgrade validate success, cluster version 3.5\n',
+  },
+  {
+    args: ['enable', '3.4', '-w', 'fields'],
+    request: { action: 1, version: '3.4' },
+    stdout: '"ClusterID" : 5\n"MemberID" : 6\n"Revision" : 7\n"RaftTerm" : 2\n"Version" : "3.5"\n',
+  },
+  {
+    args: ['cancel', '-w', 'json'],
+    request: { action: 2, version: '' },
+    stdout: '{"header":{"cluster_id":5,"member_id":6,"revision":7,"raft_term":2},"version":"3.5"}\n',
+  },
+]) {
+  void test(`downgrade ${args.join(' ')}`, async (t) => {
+    const { Downgrade } = MaintenanceService
+    const answer = Downgrade.response.encode({ header, version: '3.5' })
+    const { endpoint, requests } = await startMember(t, [[Downgrade.path, answer]])
+    const io = new MemoryIo({ ETCDCTL_ENDPOINTS: endpoint })
+    assert.equal(await run(['downgrade', ...args], io), 0)
+    assert.equal(io.stdout, stdout)
+    assert.deepEqual(Downgrade.request.decode(requests[0]!), request)
+  })
+}
+
+for (const { args, stderr } of [
+  { args: ['validate'], stderr: 'Error: TARGET_VERSION not provided\n' },
+  { args: ['enable', '3.4', '3.5'], stderr: 'Error: too many arguments\n' },
+  { args: ['enable', ''], stderr: 'Error: target version not provided\n' },
+]) {
+  void test(`refused: downgrade ${JSON.stringify(args)}`, async () => {
+    const io = new MemoryIo()
+    assert.equal(await run(['downgrade', ...args], io), 128)
+    assert.equal(io.stderr, stderr)
+  })
+}
 
 for (const { name, args, env, exit, stderr } of [
   {

@@ -9,13 +9,8 @@ const { MemberAddResponse } = etcdserverpb
 
 export const add: Command = {
   name: 'add',
-  use: 'add <name> [options]',
-  short: 'Adds a member to the cluster',
-  long: [
-    'Then start the member with the settings that are printed, as environment variables or as the flags of the',
-    'same names. Add one member at a time, and the next when it has started. A learner (--learner) has no vote',
-    'until it has caught up and is promoted, so that it cannot cost the cluster its majority.',
-  ].join('\n'),
+  use: 'add <memberName> [options]',
+  short: 'Adds a member to the cluster and prints the settings to start it with',
   flags: [
     peerUrlsFlag('the new member'),
     { name: 'learner', type: 'bool', usage: 'add it as a learner, without a vote' },

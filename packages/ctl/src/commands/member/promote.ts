@@ -5,7 +5,7 @@ import { displayChange, memberIdOf } from './common.ts'
 
 export const promote: Command = {
   name: 'promote',
-  use: 'promote <member-id>',
+  use: 'promote <memberID>',
   short: 'Gives a learner its vote',
   run,
 }

@@ -5,7 +5,7 @@ import { displayChange, memberIdOf } from './common.ts'
 
 export const remove: Command = {
   name: 'remove',
-  use: 'remove <member-id>',
+  use: 'remove <memberID>',
   short: 'Removes a member from the cluster, for good',
   run,
 }

@@ -5,7 +5,7 @@ import { displayChange, memberIdOf, peerUrlsFlag, peerUrlsOf } from './common.ts
 
 export const update: Command = {
   name: 'update',
-  use: 'update <member-id> [options]',
+  use: 'update <memberID> [options]',
   short: 'Gives a member other peer URLs',
   flags: [peerUrlsFlag('the member from now on')],
   run,
