@@ -47,7 +47,7 @@ export class AppendEncoder {
       out.reserve(9)
       out.bytes[out.at++] = APPEND_ENTRIES
       out.writeUint64(entries.length)
-      for (let i = 0; i < entries.length; i++) writeEntry(entries[i] as Entry, out)
+      for (const entry of entries) writeEntry(entry, out)
       out.reserve(8)
       out.writeUint64(message.commit)
       this.#index += entries.length
@@ -80,11 +80,11 @@ function writeEntry(entry: Entry, out: FrameBuffer): void {
   out.addSegment(data)
 }
 
-/** Bytes that a message will take on this stream, or a little more. */
-export function appendSizeBound(message: Message): number {
-  let size = 64
-  for (let i = 0; i < message.entries.length; i++) {
-    const length = message.entries[i]?.data?.length ?? 0
+/** Bytes that a message without a snapshot will take on a stream, or a little more. */
+export function messageSizeBound(message: Message): number {
+  let size = 128 + (message.context?.length ?? 0)
+  for (const { data } of message.entries) {
+    const length = data?.length ?? 0
     size += 8 + ENTRY_HEAD_BYTES_MAX + length + sizeOfVarint(length)
   }
   return size

@@ -64,6 +64,14 @@ export class ChunkReader {
     return value
   }
 
+  /** Takes everything that is there. */
+  takeRest(): Uint8Array {
+    const rest = this.at < this.#end ? this.bytes.subarray(this.at, this.#end) : this.#rest
+    this.#rest = NOTHING
+    this.#show(NOTHING)
+    return rest
+  }
+
   #show(bytes: Uint8Array): void {
     this.bytes = bytes
     this.at = 0
