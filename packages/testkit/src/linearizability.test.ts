@@ -200,7 +200,7 @@ void test('objects that know nothing of each other are taken apart', () => {
 
 /** Every order, one by one: for histories of a few operations only. */
 function someOrderExplains<State, Input, Output>(
-  { initial, step }: Specification<State, Input, Output>,
+  specification: Specification<State, Input, Output>,
   operations: readonly TimedOperation<Input, Output>[],
 ): boolean {
   const goOn = (state: State, left: readonly TimedOperation<Input, Output>[]): boolean => {
@@ -208,7 +208,7 @@ function someOrderExplains<State, Input, Output>(
     const firstEnd = Math.min(...left.map((o) => (o.output === undefined ? Infinity : o.ended)))
     return left.some((operation) => {
       if (operation.begun > firstEnd) return false
-      const next = step(state, operation.input, operation.output)
+      const next = specification.step(state, operation.input, operation.output)
       return (
         next !== undefined &&
         goOn(
@@ -218,7 +218,7 @@ function someOrderExplains<State, Input, Output>(
       )
     })
   }
-  return goOn(initial, operations)
+  return goOn(specification.initial, operations)
 }
 
 /** A history of operations that took effect at one moment between beginning and end; some without an answer. */

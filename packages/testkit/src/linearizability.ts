@@ -90,10 +90,11 @@ export function checkLinearizable<State, Input, Output>(
   const forgotten = answered.slice(0, count)
   const needed = answered.slice(count)
   if (needed.length <= SIFTED_MAX) {
-    for (const operation of [...needed]) {
-      if (!staysStuck([...forgotten, operation])) continue
+    for (let i = needed.length - 1; i >= 0; i--) {
+      const operation = needed[i]
+      if (operation === undefined || !staysStuck([...forgotten, operation])) continue
       forgotten.push(operation)
-      needed.splice(needed.indexOf(operation), 1)
+      needed.splice(i, 1)
     }
   }
   const window = [...needed, culprit].toSorted((a, b) => a.begun - b.begun)
