@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { etcdserverpb, membershippb } from '@etcd-ts/api'
+import { etcdserverpb } from '@etcd-ts/api'
 import { ProposalField, decodePutEntry, encodeProposal } from './entry-codec.ts'
 import { RequestIds } from './request-id.ts'
 
@@ -43,22 +43,4 @@ void test('anything but a put with a plain header is left to the codec', () => {
   assert.equal(decodePutEntry(withUser, ids), undefined)
   for (let cut = 0; cut < compaction.length; cut++)
     assert.equal(decodePutEntry(compaction.subarray(0, cut), ids), undefined)
-})
-
-void test('a request with a number above that of the header comes after it', () => {
-  const ids = new RequestIds(0xa362n, 5)
-  const requestId = ids.next()
-  const { DowngradeInfoSetRequest } = membershippb
-  const request = { enabled: true, ver: '3.4.0' }
-  const bytes = encodeProposal(
-    ids,
-    requestId,
-    ProposalField.downgradeInfoSet,
-    DowngradeInfoSetRequest,
-    request,
-  )
-  const decoded = etcdserverpb.InternalRaftRequest.decode(bytes)
-  assert.equal(decoded.header?.ID, ids.full(requestId))
-  assert.deepEqual(decoded.downgradeInfoSet, request)
-  assert.equal(Buffer.from(bytes.subarray(-12)).toString('hex'), 'b25109' + '0801' + '1205' + '332e342e30')
 })

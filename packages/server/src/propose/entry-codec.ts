@@ -3,8 +3,6 @@
  *
  *     put        22 <len> PutRequest | a2 06 <len> 08 <request id>
  *
- * Fields come in the order of their numbers: a request whose number is above the header's 100 follows it.
- *
  * Written and read by hand because it happens for every write; everything else about the message
  * comes from its codec.
  */
@@ -18,10 +16,8 @@ export const ProposalField = {
   txn: 6,
   compaction: 7,
   alarm: 10,
-  downgradeInfoSet: 1302,
 } as const
 
-const HEADER_FIELD = 100
 const HEADER_TAG_0 = 0xa2 // field 100, length-delimited
 const HEADER_TAG_1 = 0x06
 const PUT_TAG = 0x22
@@ -38,7 +34,7 @@ function writeRequestId(out: Uint8Array, at: number, prefix: number, suffix: num
   return writeVarint(out, at, low + prefix * 64)
 }
 
-/** The bytes of an entry that proposes `request`. */
+/** The bytes of an entry that proposes `request`, whose field number is below the header's. */
 export function encodeProposal<Message, Init>(
   ids: RequestIds,
   requestId: number,
@@ -47,24 +43,17 @@ export function encodeProposal<Message, Init>(
   request: Init,
 ): Uint8Array {
   const size = codec.encodedSize(request)
-  const tag = field * 8 + 2
   const idSize = ids.prefix === 0 ? sizeOfVarint(requestId) : 6 + sizeOfVarint(ids.prefix * 64)
-  const out = Buffer.allocUnsafe(sizeOfVarint(tag) + sizeOfVarint(size) + size + 2 + 1 + 1 + idSize)
-  let at = 0
-  if (field > HEADER_FIELD) at = writeHeader(out, at, idSize, ids.prefix, requestId)
-  at = writeVarint(out, at, tag)
-  at = writeVarint(out, at, size)
+  const out = Buffer.allocUnsafe(1 + sizeOfVarint(size) + size + 2 + 1 + 1 + idSize)
+  out[0] = (field << 3) | 2
+  let at = writeVarint(out, 1, size)
   at = codec.write(request, out, at)
-  if (field < HEADER_FIELD) writeHeader(out, at, idSize, ids.prefix, requestId)
-  return out
-}
-
-function writeHeader(out: Uint8Array, at: number, idSize: number, prefix: number, requestId: number): number {
   out[at++] = HEADER_TAG_0
   out[at++] = HEADER_TAG_1
   out[at++] = 1 + idSize
   out[at++] = 0x08
-  return writeRequestId(out, at, prefix, requestId)
+  writeRequestId(out, at, ids.prefix, requestId)
+  return out
 }
 
 /** A put entry as `encodeProposal` writes it, or undefined when `bytes` is anything else. */
