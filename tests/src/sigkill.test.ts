@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   GrpcKvClient,
-  type KvCall,
-  type LedgerWrite,
+  LedgerWrites,
   SeededRandom,
   ServerProcess,
   WriteLedger,
   freeAfter,
+  ledgerCall,
   show,
 } from '@etcd-ts/testkit'
 import { arbitraryMoment } from './moments.ts'
@@ -20,30 +20,25 @@ const WRITERS = 8
 
 /** One client: writes one thing after the other until it is told to stop, and again after the server is back. */
 class Writer {
-  readonly #name: string
   readonly #client: GrpcKvClient
   readonly #ledger: WriteLedger
-  readonly #random: SeededRandom
-  #written = 0
-  #newestPair: string | undefined
+  readonly #writes: LedgerWrites
 
   constructor(name: string, endpoint: string, ledger: WriteLedger, random: SeededRandom) {
-    this.#name = name
     this.#client = new GrpcKvClient(endpoint)
     this.#ledger = ledger
-    this.#random = random
+    this.#writes = new LedgerWrites(name, random)
   }
 
   /** @returns the number of writes that were acknowledged before the first that was not */
   async run(stopped: () => boolean): Promise<number> {
     for (let acknowledged = 0; ; acknowledged++) {
       if (stopped()) return acknowledged
-      const write = this.#ledger.begin(this.#next())
-      const { answer } = await this.#client.call(toCall(write))
+      const write = this.#ledger.begin(this.#writes.next())
+      const { answer } = await this.#client.call(ledgerCall(write))
       if (answer.kind === 'error') {
         this.#ledger.unanswered(write)
-        // Whether the pair is there is not known: the next one does not build on it.
-        this.#newestPair = undefined
+        this.#writes.unanswered()
         return acknowledged
       }
       this.#ledger.acknowledged(write, answer.revision)
@@ -53,25 +48,6 @@ class Writer {
   close(): void {
     this.#client.close()
   }
-
-  /** A single put, or a pair of puts that also deletes one half of the pair before. */
-  #next(): LedgerWrite {
-    const value = `${this.#name}:${this.#written++}`
-    if (this.#random.chance(0.5)) return { value, puts: [`${value}/single`], deletes: [] }
-    const deletes = this.#newestPair === undefined ? [] : [this.#newestPair]
-    this.#newestPair = `${value}/left`
-    return { value, puts: [`${value}/left`, `${value}/right`], deletes }
-  }
-}
-
-function toCall({ puts, deletes, value }: LedgerWrite): KvCall {
-  const [only] = puts
-  if (puts.length === 1 && only !== undefined) return { kind: 'put', key: only, value }
-  const operations = [
-    ...puts.map((key) => ({ kind: 'put', key, value }) as const),
-    ...deletes.map((key) => ({ kind: 'deleteRange', key }) as const),
-  ]
-  return { kind: 'txn', compare: [], success: operations, failure: [] }
 }
 
 void test(`${kills} SIGKILLs under concurrent writes lose no acknowledged write and leave none in part`, async (t) => {

@@ -243,6 +243,7 @@ export class ClusterProcess {
     const { server, peerUrl } = await this.#createServer(options)
     const isLearner = options.learner ?? false
     const id = await this.#change(
+      `${server.name} is added`,
       (members) => members.find((each) => each.peerURLs.includes(peerUrl))?.ID,
       async (member) => {
         const method = etcdserverpb.ClusterService.MemberAdd
@@ -259,6 +260,7 @@ export class ClusterProcess {
   /** Makes a voter of a learner, as soon as it has caught up. */
   async promote(learner: ClusterMember): Promise<void> {
     await this.#change(
+      `${learner.name} is promoted`,
       (members) => members.find((member) => member.ID === learner.id && !member.isLearner)?.ID,
       async (member) => {
         await member.grpc.call(
@@ -274,7 +276,9 @@ export class ClusterProcess {
 
   /** Removes a member, which ends by itself if it is running, and waits for its end. */
   async remove(leaver: ClusterMember): Promise<void> {
+    leaver.server.expectExit()
     await this.#change(
+      `${leaver.name} is removed`,
       (members) => (members.some((member) => member.ID === leaver.id) ? undefined : leaver.id),
       async (member) => {
         await member.grpc.call(
@@ -379,12 +383,13 @@ export class ClusterProcess {
    * have been made all the same. Resolves to the id of the member that it is about.
    */
   #change(
+    what: string,
     find: (members: readonly etcdserverpb.Member[]) => bigint | undefined,
     attempt: (member: ClusterMember) => Promise<bigint | undefined>,
     except?: ClusterMember,
   ): Promise<bigint> {
     let turn = 0
-    return eventually('a change of the membership', WAIT_MS, async () => {
+    return eventually(what, WAIT_MS, async () => {
       const up = this.#members.filter((member) => member.isUp && member !== except)
       const member = up[turn++ % up.length]
       if (member === undefined) return undefined

@@ -24,7 +24,8 @@ export async function eventually<Result>(
       last = error
     }
     if (performance.now() > endMs) {
-      throw new Error(`waited ${timeoutMs} ms for ${what}`, last === undefined ? {} : { cause: last })
+      const reason = last instanceof Error ? `; the last answer: ${last.message}` : ''
+      throw new Error(`waited ${timeoutMs} ms for ${what}${reason}`, { cause: last })
     }
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
   }

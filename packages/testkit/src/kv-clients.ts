@@ -25,10 +25,11 @@ export class GrpcKvClient implements KvClient {
     this.grpc = new GrpcClient(endpoint)
   }
 
-  async call(call: KvCall): Promise<KvExchange> {
+  async call(call: KvCall, timeoutMs?: number): Promise<KvExchange> {
     const method = kvMethods[call.kind]
     try {
-      const bytes = await this.grpc.bytes(method.path, encodeCall(call))
+      const options = timeoutMs === undefined ? {} : { timeoutMs }
+      const bytes = await this.grpc.bytes(method.path, encodeCall(call), options)
       const raw = Buffer.from(withoutHeader(method.response, bytes)).toString('base64')
       return { answer: decodeResult(call, bytes), raw }
     } catch (error) {

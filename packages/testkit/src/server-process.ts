@@ -202,6 +202,11 @@ export class ServerProcess {
     }
   }
 
+  /** From now on an end of this run is not a crash. */
+  expectExit(): void {
+    this.#exitExpected = true
+  }
+
   /** SIGKILL, and waits until the process is gone. Does nothing when it is not running. */
   async kill(): Promise<void> {
     if (this.#child === undefined) return

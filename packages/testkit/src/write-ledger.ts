@@ -108,6 +108,7 @@ export class WriteLedger {
           `${key} of ${describe(entry)} is there${remover === undefined ? '' : `, not deleted by ${describe(remover)}`}`,
         )
       }
+      if (kv !== undefined && kv.version !== 1) throw new Error(`${key} was put ${kv.version} times`)
       if (kv !== undefined && typeof entry.fate === 'object' && kv.modRevision !== entry.fate.revision) {
         throw new Error(`${key} of ${describe(entry)} has revision ${kv.modRevision}`)
       }
