@@ -41,6 +41,29 @@ export { type LedgerWrite, WriteLedger } from './write-ledger.ts'
 export { WriteLoad, type WriteLoadOptions } from './write-load.ts'
 export { show } from './show.ts'
 export { type SimDiskCall, type SimDiskFault, SimCrashError, SimDisk } from './sim-disk.ts'
-export { type SimBackendCall, type SimBackendFault, SimBackendFile } from './sim-backend.ts'
+export { type SimBackendCall, type SimBackendFault, SimBackendFile, simImporter } from './sim-backend.ts'
 export { type SimEnd, type SimFaults, type SimIoCall, SimHost, SimProcess } from './sim-member.ts'
 export { HistoryError, KvHistory, type KvObservation, type RecordedCall } from './sim-member-history.ts'
+export { type CheckOptions, checkCluster } from './cluster-check.ts'
+export {
+  ConcurrentHistory,
+  type HistoryCall,
+  type Outcome,
+  compareAndSet,
+  isRefusal,
+} from './concurrent-history.ts'
+export { HistoryClient } from './history-client.ts'
+export {
+  type SearchOptions,
+  type Specification,
+  type TimedOperation,
+  type Verdict,
+  type Violation,
+  checkLinearizable,
+  partitionBy,
+} from './linearizability.ts'
+export { type RegisterInput, type RegisterOutput, registerSpecification } from './register.ts'
+export { type RevisionReport, type StoreEvent, type StoreRevision, checkRevisions } from './revision-order.ts'
+export { readStoreRevisions } from './store-revisions.ts'
+export { type Anomaly, type ListStep, type ListTransaction, findAnomalies } from './transaction-cycles.ts'
+export { Workload, type WorkloadOptions, type WorkloadStep, listSteps, registerSteps } from './workload.ts'
