@@ -4,14 +4,15 @@
 //   --rounds N      rounds per load (default 3; the median round counts)
 //   --seconds S     about how long one round of one load takes (default 3)
 //   --only TEXT     loads whose name contains TEXT
+//   --cluster       also three members of each: Put, linearizable Range, time without a leader
+//   --cluster-only  these alone
 //   --big           also the store of 1 M keys: memory, start-up, ranges
 //   --readme        put the table into README.md, between its bench markers
 //
 // Needs h2load (Debian: nghttp2-client). Writes benchmarks/results/latest.json and chart.svg.
-import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { cpus, tmpdir, totalmem } from 'node:os'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { root, setup } from '../scripts/setup.mjs'
@@ -23,6 +24,8 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '3' },
     only: { type: 'string', default: '' },
+    cluster: { type: 'boolean', default: false },
+    'cluster-only': { type: 'boolean', default: false },
     big: { type: 'boolean', default: false },
     readme: { type: 'boolean', default: false },
   },
@@ -31,245 +34,13 @@ const rounds = Number(options.rounds)
 const seconds = Number(options.seconds)
 
 await setup()
+// These use the built packages.
 const { etcdserverpb } = await import('@etcd-ts/api')
-const { GrpcClient } = await import('@etcd-ts/grpc')
-const { connect } = await import('node:net')
+const { ClusterServer, Server, isInstalled } = await import('./servers.mjs')
+const { clusterLoadsOf, loadsOf, measure, percentile, put, removeBodies, value } = await import('./loads.mjs')
 
-const CLOCK_TICKS_PER_SECOND = 100
-const PAGE_BYTES = 4096
-
-function isInstalled(command) {
-  try {
-    execFileSync(command, ['--version'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
-
-async function freePort() {
-  const server = createServer()
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
-/** A running server of one kind, with its data in a folder of its own. */
-class Server {
-  constructor(name, command) {
-    this.name = name
-    this.command = command
-    this.folder = mkdtempSync(join(tmpdir(), `bench-${name}-`))
-  }
-
-  async start() {
-    this.port ??= await freePort()
-    this.peerPort ??= await freePort()
-    const client = `http://127.0.0.1:${this.port}`
-    const peer = `http://127.0.0.1:${this.peerPort}`
-    const [program, ...before] = this.command
-    const began = performance.now()
-    this.child = spawn(
-      program,
-      [
-        ...before,
-        '--name=bench',
-        `--data-dir=${join(this.folder, 'data')}`,
-        `--listen-client-urls=${client}`,
-        `--advertise-client-urls=${client}`,
-        `--listen-peer-urls=${peer}`,
-        `--initial-advertise-peer-urls=${peer}`,
-        `--initial-cluster=bench=${peer}`,
-        '--log-outputs=stderr',
-        '--log-level=error',
-      ],
-      { stdio: ['ignore', 'ignore', 'pipe'] },
-    )
-    let log = ''
-    this.child.stderr.on('data', (chunk) => (log += chunk))
-    this.child.on('exit', (code) => {
-      if (!this.stopping) throw new Error(`${this.name} exited with ${code}:\n${log}`)
-    })
-    while (!(await this.isHealthy())) await new Promise((resolve) => setTimeout(resolve, 5))
-    return (performance.now() - began) / 1000
-  }
-
-  async isHealthy() {
-    try {
-      const answer = await fetch(`http://127.0.0.1:${this.port}/health`)
-      return (await answer.json()).health === 'true'
-    } catch {
-      return false
-    }
-  }
-
-  async stop() {
-    this.stopping = true
-    const ended = new Promise((resolve) => this.child.once('exit', resolve))
-    this.child.kill('SIGTERM')
-    await ended
-    this.stopping = false
-  }
-
-  /** Seconds of processor time used so far. */
-  cpuSeconds() {
-    const fields = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8').split(') ')[1].split(' ')
-    return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND
-  }
-
-  residentBytes() {
-    return Number(readFileSync(`/proc/${this.child.pid}/statm`, 'utf8').split(' ')[1]) * PAGE_BYTES
-  }
-
-  client() {
-    return new GrpcClient({
-      connect: () => connect(this.port, '127.0.0.1'),
-      authority: `127.0.0.1:${this.port}`,
-      maxRecvMessageBytes: 2 ** 31 - 1,
-    })
-  }
-
-  remove() {
-    rmSync(this.folder, { recursive: true, force: true })
-  }
-}
-
-const bodies = mkdtempSync(join(tmpdir(), 'bench-bodies-'))
-
-function body(name, message) {
-  const path = join(bodies, name)
-  const prefix = Buffer.alloc(5)
-  prefix.writeUInt32BE(message.length, 1)
-  writeFileSync(path, Buffer.concat([prefix, message]))
-  return path
-}
-
-const value = Buffer.alloc(256, 'v')
-const key = Buffer.from('bench/key')
-const pages = { from: Buffer.from('bench/page/'), to: Buffer.from('bench/page0') }
-const put = etcdserverpb.PutRequest.encode({ key, value })
-const calls = {
-  put: { path: '/etcdserverpb.KV/Put', body: body('put', put) },
-  serializable: {
-    path: '/etcdserverpb.KV/Range',
-    body: body('serializable', etcdserverpb.RangeRequest.encode({ key, serializable: true })),
-  },
-  linearizable: {
-    path: '/etcdserverpb.KV/Range',
-    body: body('linearizable', etcdserverpb.RangeRequest.encode({ key })),
-  },
-  page: {
-    path: '/etcdserverpb.KV/Range',
-    body: body(
-      'page',
-      etcdserverpb.RangeRequest.encode({ key: pages.from, rangeEnd: pages.to, serializable: true }),
-    ),
-  },
-  txn: {
-    path: '/etcdserverpb.KV/Txn',
-    body: body(
-      'txn',
-      etcdserverpb.TxnRequest.encode({
-        compare: [
-          {
-            key,
-            target: etcdserverpb.CompareTarget.CREATE,
-            result: etcdserverpb.CompareResult.GREATER,
-            targetUnion: { case: 'createRevision', value: 0n },
-          },
-        ],
-        success: [
-          { request: { case: 'requestPut', value: { key, value } } },
-          { request: { case: 'requestRange', value: { key } } },
-        ],
-      }),
-    ),
-  },
-}
-
-const flights = [
-  { inFlight: 1, connections: 1, streams: 1 },
-  { inFlight: 100, connections: 10, streams: 10 },
-  { inFlight: 1000, connections: 50, streams: 20 },
-]
-
-const loads = [
-  ...flights.map((flight) => ({ name: 'Put', ...flight, parts: [calls.put] })),
-  ...flights.map((flight) => ({ name: 'Range, serializable', ...flight, parts: [calls.serializable] })),
-  ...flights.map((flight) => ({ name: 'Range, linearizable', ...flight, parts: [calls.linearizable] })),
-  { name: 'Range of 500 keys', ...flights[0], parts: [calls.page] },
-  { name: 'Range of 500 keys', ...flights[1], parts: [calls.page] },
-  ...flights.map((flight) => ({ name: 'Txn (compare, put, get)', ...flight, parts: [calls.txn] })),
-  { name: 'Mixed (Put and Range)', ...flights[1], parts: [calls.put, calls.linearizable] },
-].filter((load) => load.name.includes(options.only))
-
-function percentile(sorted, fraction) {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * fraction))]
-}
-
-/** Runs h2load once; resolves to counts and the duration of every call in microseconds. */
-async function h2load(server, call, load, count) {
-  const log = join(bodies, `log-${Math.random()}`)
-  const child = spawn(
-    'h2load',
-    [
-      '-n',
-      String(count),
-      '-c',
-      String(load.connections),
-      '-m',
-      String(load.streams),
-      '-H',
-      'content-type: application/grpc',
-      '-H',
-      'te: trailers',
-      '-d',
-      call.body,
-      `--log-file=${log}`,
-      `http://127.0.0.1:${server.port}${call.path}`,
-    ],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  )
-  let output = ''
-  child.stdout.on('data', (chunk) => (output += chunk))
-  child.stderr.on('data', (chunk) => (output += chunk))
-  await new Promise((resolve) => child.once('exit', resolve))
-  const succeeded = Number(/(\d+) succeeded/.exec(output)?.[1] ?? 0)
-  if (succeeded !== count) throw new Error(`h2load against ${server.name}: ${output}`)
-  const rate = Number(/finished in [^,]*, ([\d.]+) req\/s/.exec(output)[1])
-  const times = readFileSync(log, 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => Number(line.split('\t')[2]))
-  rmSync(log)
-  return { rate, times }
-}
-
-/** One round of one load on one server. */
-async function round(server, load, counts) {
-  const cpuBefore = server.cpuSeconds()
-  const results = await Promise.all(
-    load.parts.map((call, index) => h2load(server, call, load, counts[index])),
-  )
-  const total = counts.reduce((sum, count) => sum + count, 0)
-  const times = results.flatMap((result) => result.times).sort((a, b) => a - b)
-  return {
-    rate: results.reduce((sum, result) => sum + result.rate, 0),
-    meanUs: times.reduce((sum, time) => sum + time, 0) / times.length,
-    p99Us: percentile(times, 0.99),
-    cpuUsPerCall: ((server.cpuSeconds() - cpuBefore) * 1e6) / total,
-    residentBytes: server.residentBytes(),
-  }
-}
-
-function median(results, field) {
-  return results.map((result) => result[field]).sort((a, b) => a - b)[Math.floor(results.length / 2)]
-}
-
-function summary(results) {
-  return Object.fromEntries(Object.keys(results[0]).map((field) => [field, median(results, field)]))
-}
+/** Kills of a leader that the median is taken of. */
+const LEADERS_LOST = 7
 
 async function fill(server, prefix, count) {
   const client = server.client()
@@ -346,6 +117,23 @@ async function measureBig(servers) {
   return results
 }
 
+/** How long a cluster acknowledges nothing after its leader was killed. */
+async function measureWithoutLeader(clusters) {
+  const times = Object.fromEntries(clusters.map((cluster) => [cluster.name, []]))
+  for (let i = 0; i < LEADERS_LOST; i++) {
+    for (const cluster of clusters) {
+      process.stderr.write(`leader of ${cluster.name} killed ...\n`)
+      times[cluster.name].push(await cluster.loseLeader(put))
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(times).map(([name, each]) => {
+      const sorted = each.sort((a, b) => a - b)
+      return [name, { medianMs: percentile(sorted, 0.5), worstMs: sorted.at(-1), kills: sorted.length }]
+    }),
+  )
+}
+
 if (!isInstalled('h2load')) {
   process.stderr.write('npm run bench needs h2load (Debian: apt-get install nghttp2-client)\n')
   process.exit(1)
@@ -363,57 +151,48 @@ const report = {
       : execFileSync('etcd', ['--version'], { encoding: 'utf8' }).split('\n')[0],
   loads: [],
 }
+/** Everything that was started, to be ended whatever happens. */
+const started = []
 try {
-  for (const server of servers) {
-    await server.start()
-    const client = server.client()
-    await client.unary('/etcdserverpb.KV/Put', put)
-    client.close()
-    await fill(server, 'bench/page/', 500)
-  }
-  for (const load of loads) {
-    process.stderr.write(`${load.name}, ${load.inFlight} in flight ...\n`)
-    const rows = Object.fromEntries(servers.map((server) => [server.name, []]))
-    const counts = {}
+  if (!options['cluster-only']) {
+    started.push(...servers)
     for (const server of servers) {
-      // A short round warms up and tells how many calls fill the wanted time.
-      const trial = Math.max(200, load.inFlight * 5)
-      await round(
-        server,
-        load,
-        load.parts.map(() => trial),
-      )
-      const { rate } = await round(
-        server,
-        load,
-        load.parts.map(() => trial * 5),
-      )
-      counts[server.name] = load.parts.map(() =>
-        Math.max(load.inFlight, Math.round((rate * seconds) / load.parts.length)),
-      )
+      await server.start()
+      const client = server.client()
+      await client.unary('/etcdserverpb.KV/Put', put)
+      client.close()
+      await fill(server, 'bench/page/', 500)
     }
-    for (let i = 0; i < rounds; i++) {
-      for (const server of servers) rows[server.name].push(await round(server, load, counts[server.name]))
-    }
-    report.loads.push({
-      name: load.name,
-      inFlight: load.inFlight,
-      results: Object.fromEntries(servers.map((server) => [server.name, summary(rows[server.name])])),
-    })
+    report.loads.push(...(await measure(servers, loadsOf(options.only), { rounds, seconds })))
+    for (const server of servers) await server.stop()
   }
-  for (const server of servers) await server.stop()
+  if (options.cluster || options['cluster-only']) {
+    const clusters = servers.map((server) => new ClusterServer(server.name, server.command))
+    started.push(...clusters)
+    for (const cluster of clusters) {
+      await cluster.start()
+      const client = cluster.client()
+      await client.unary('/etcdserverpb.KV/Put', put)
+      client.close()
+    }
+    report.loads.push(...(await measure(clusters, clusterLoadsOf(options.only), { rounds, seconds })))
+    report.withoutLeader = await measureWithoutLeader(clusters)
+    for (const cluster of clusters) await cluster.stop()
+  }
   if (options.big) {
     const big = servers.map((server) => new Server(server.name, server.command))
-    servers.push(...big)
+    started.push(...big)
     report.big = await measureBig(big)
   }
 } finally {
-  for (const server of servers) {
-    server.stopping = true
-    server.child?.kill('SIGKILL')
+  for (const server of started) {
+    for (const member of server.members) {
+      member.stopping = true
+      member.child?.kill('SIGKILL')
+    }
     server.remove()
   }
-  rmSync(bodies, { recursive: true, force: true })
+  removeBodies()
 }
 
 const results = join(root, 'benchmarks', 'results')

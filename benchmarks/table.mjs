@@ -47,6 +47,14 @@ export function tableOf(report) {
       `| ${name} | ${inFlight} | ${pair(theirs?.rate, ours.rate, (rate) => whole.format(rate))} | ${ratio} | ${pair(theirs?.meanUs, ours.meanUs, time)} | ${pair(theirs?.p99Us, ours.p99Us, time)} | ${pair(theirs?.cpuUsPerCall, ours.cpuUsPerCall, time)} | ${pair(theirs?.residentBytes, ours.residentBytes, mebibytes)} |`,
     )
   }
+  if (report.withoutLeader !== undefined) {
+    const { etcd, 'etcd-ts': ours } = report.withoutLeader
+    const ms = (value) => `${value.toFixed(0)} ms`
+    lines.push(
+      '',
+      `After SIGKILL of the leader of three members, until the next Put is acknowledged (${ours.kills} kills): median ${pair(etcd?.medianMs, ours.medianMs, ms)}, longest ${pair(etcd?.worstMs, ours.worstMs, ms)}.`,
+    )
+  }
   if (report.big !== undefined)
     lines.push(
       '',

@@ -28,6 +28,7 @@ import {
   kvMethods,
   show,
 } from '@etcd-ts/testkit'
+import { alone } from './alone.ts'
 
 const DATA_DIR = '/data'
 
@@ -264,6 +265,7 @@ export class Simulation {
 
   #open(process: SimProcess, fatal: (error: unknown) => void): Promise<Member> {
     return Member.open(this.#config, {
+      ...alone,
       disk: process.disk,
       clock: process.clock,
       random: process.random,

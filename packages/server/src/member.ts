@@ -1,34 +1,49 @@
-import { ApiError, type Codec, etcdserverpb, raftpb } from '@etcd-ts/api'
-import type { Backend, LmdbBackendOptions } from '@etcd-ts/backend'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ApiError, etcdserverpb } from '@etcd-ts/api'
+import type { Backend, BackendImporter, LmdbBackendOptions } from '@etcd-ts/backend'
 import type { Method, ServiceTable } from '@etcd-ts/grpc'
 import { MvccStore } from '@etcd-ts/mvcc'
 import type { Clock, Disk, Random, Timer } from '@etcd-ts/platform'
-import { type Entry, RawNode, raftStateName } from '@etcd-ts/raft'
+import { type Entry, type Message, MessageType, RawNode, type Snapshot, raftStateName } from '@etcd-ts/raft'
 import { Alarms, alarmName } from './apply/alarms.ts'
 import { Applier } from './apply/applier.ts'
 import { Quota } from './apply/quota.ts'
-import { BACKEND_PENDING_BYTES_MAX, type OpenStorage, openStorage } from './bootstrap/open-storage.ts'
+import {
+  BACKEND_PENDING_BYTES_MAX,
+  type OpenStorage,
+  openStorage,
+  pathsOf,
+} from './bootstrap/open-storage.ts'
 import { runPeriodicCompaction, runRevisionCompaction } from './compactor/auto-compaction.ts'
-import { COMPAT_CLUSTER_VERSION, COMPAT_VERSION, type ServerConfig } from './config/index.ts'
+import { COMPAT_VERSION, type ServerConfig } from './config/index.ts'
 import type { HealthSource } from './http/health.ts'
 import type { Logger } from './log/index.ts'
 import type { Cluster } from './membership/cluster.ts'
+import { ClusterDuties } from './membership/cluster-duties.ts'
 import { hexId } from './membership/ids.ts'
-import { attributesJson } from './membership/member.ts'
-import { encodeV2Snapshot } from './membership/v2-snapshot.ts'
+import type { Member as ClusterMember } from './membership/member.ts'
+import { encodeV2Snapshot, restoreV2Snapshot } from './membership/v2-snapshot.ts'
 import { type Counters } from './metrics/index.ts'
 import { fillFromMember } from './metrics/fill.ts'
-import { ProposalField, encodeProposal } from './propose/entry-codec.ts'
-import { Proposals, type Waiter } from './propose/proposals.ts'
+import { peerEndpoints } from './peer/endpoints.ts'
+import type { PeerHttp } from './peer/peer-http.ts'
+import type { PeerPorts, PeerTransport } from './peer/transport.ts'
+import { ProposalField } from './propose/entry-codec.ts'
+import { Proposals } from './propose/proposals.ts'
+import { Proposer } from './propose/proposer.ts'
 import { type PendingRead, ReadIndex } from './propose/read-index.ts'
 import { RequestIds } from './propose/request-id.ts'
+import { timeoutError } from './propose/timeouts.ts'
+import { publish } from './publish/publication.ts'
 import { RaftLoop } from './raft/raft-loop.ts'
 import { clusterService } from './rpc/cluster.ts'
+import { guarded } from './rpc/guard.ts'
 import type { HeaderSource } from './rpc/header.ts'
 import { healthService } from './rpc/health.ts'
 import { kvService } from './rpc/kv.ts'
 import { maintenanceService } from './rpc/maintenance.ts'
 import { ResponseWriter } from './rpc/response-writer.ts'
+import { Snapshots } from './snapshots/snapshots.ts'
 
 /** The world around a member. */
 export interface MemberPorts {
@@ -40,8 +55,23 @@ export interface MemberPorts {
   /** Where a segment of the log ends; etcd's size unless told. */
   readonly walSegmentBytes?: number
   readonly openBackend: (options: LmdbBackendOptions) => Backend
+  /** Turns the bbolt file of a snapshot into a data file of the backend. */
+  readonly importBackend: BackendImporter
+  /** Reaches the other members. */
+  readonly openTransport: (options: TransportOptions) => PeerTransport
+  /** Asks the other members' HTTP endpoints. */
+  readonly peerHttp: PeerHttp
+  /** The member has been removed from its cluster, and must be stopped for good. */
+  removed(): void
   /** The member cannot go on (a failed sync, a broken invariant) and has stopped. */
   fatal(error: unknown): void
+}
+
+/** For whom a transport is opened. */
+export interface TransportOptions {
+  readonly memberId: bigint
+  readonly clusterId: bigint
+  readonly ports: PeerPorts
 }
 
 const REQUEST_TIMEOUT_BASE_MS = 5000
@@ -49,6 +79,11 @@ const EXPIRY_SWEEP_MS = 100
 const PURGE_INTERVAL_MS = 30_000
 const RAFT_MESSAGE_BYTES_MAX = 1024 * 1024
 const INFLIGHT_MESSAGES_MAX = 512
+/** How often, and for how long, a member that starts looks whether the others are there. */
+const PEERS_POLL_MS = 50
+const PEERS_WAIT_MS = 5000
+/** What a removed member goes on for, so that the others hear from it that the removal is committed. */
+const REMOVED_LINGER_MS = 1000
 
 /**
  * One member of a cluster: its storage, its raft node, its state and the services over them; no sockets.
@@ -61,6 +96,8 @@ export class Member {
   readonly services: ServiceTable
   readonly store: MvccStore
   readonly health: HealthSource
+  /** Answers what other members ask over HTTP, beside raft's messages. @returns false when the path is another one */
+  readonly answerPeer: (request: IncomingMessage, response: ServerResponse) => boolean
   readonly #config: ServerConfig
   readonly #ports: MemberPorts
   readonly #storage: OpenStorage
@@ -72,12 +109,17 @@ export class Member {
   readonly #node: RawNode
   readonly #applier: Applier
   readonly #loop: RaftLoop
+  readonly #proposer: Proposer
+  readonly #transport: PeerTransport
+  readonly #snapshots: Snapshots
+  readonly #duties: ClusterDuties
+  #leaderSinceMs = 0
   readonly #stopping = new AbortController()
   #background: Promise<void>[] = []
   #timers: Timer[] = []
-  #snapshotIndex: number
-  #snapshotting = false
   #outOfSpaceRaised = false
+  #loggedVersion: string | undefined
+  #versionKnown: (() => void) | undefined
 
   private constructor(config: ServerConfig, ports: MemberPorts, storage: OpenStorage, store: MvccStore) {
     const { clock, logger } = ports
@@ -87,11 +129,18 @@ export class Member {
     this.store = store
     this.id = storage.memberId
     this.cluster = storage.cluster
-    this.#snapshotIndex = storage.snapshotIndex
+    this.#transport = ports.openTransport({
+      memberId: this.id,
+      clusterId: this.cluster.id,
+      ports: this.#peerPorts(),
+    })
     this.#alarms = new Alarms(storage.backend)
     this.#quota = new Quota(config.quotaBackendBytes, () => storage.backend.sizeProjected())
     this.#requestIds = new RequestIds(this.id, clock.wallMs())
-    this.#reads = new ReadIndex(() => this.#requestIds.next())
+    this.#reads = new ReadIndex(
+      () => this.#requestIds.next(),
+      (deadlineMs) => this.#timeoutError(deadlineMs),
+    )
     this.#node = new RawNode({
       id: this.id,
       electionTicks: Math.floor(config.electionTimeoutMs / config.heartbeatIntervalMs),
@@ -111,6 +160,7 @@ export class Member {
       {
         memberId: this.id,
         cluster: this.cluster,
+        serverVersion: COMPAT_VERSION,
         store,
         backend: storage.backend,
         alarms: this.#alarms,
@@ -122,8 +172,12 @@ export class Member {
         ports: {
           applyConfChange: (change) => this.#node.applyConfChange(change),
           outOfSpace: () => this.#raiseOutOfSpace(),
-          termStarted: () => this.#loop.wake(),
+          termStarted: () => this.#duties.termStarted(),
           clusterVersionChanged: (version) => this.#logClusterVersion(version),
+          memberAdded: ({ id, peerUrls }) => this.#transport.addPeer(id, peerUrls),
+          memberUpdated: ({ id, peerUrls }) => this.#transport.updatePeer(id, peerUrls),
+          memberRemoved: (id) => this.#transport.removePeer(id),
+          removedSelf: () => this.#track(this.#leave()),
         },
       },
       { ...storage.consistent, confState: storage.confState },
@@ -136,11 +190,14 @@ export class Member {
         wal: storage.wal,
         clock,
         heartbeatMs: config.heartbeatIntervalMs,
+        requestIds: this.#requestIds,
         proposals: this.#proposals,
         reads: this.#reads,
         ports: {
           apply: (entries) => this.#apply(entries),
-          send: () => {},
+          send: (messages) => this.#send(messages),
+          saveSnapshot: (snapshot) => this.#snapshots.save(snapshot),
+          installSnapshot: (snapshot) => this.#snapshots.install(snapshot),
           leadershipChanged: (leader, isLeader) => this.#leadershipChanged(leader, isLeader),
           isOnlyVoter: () => this.#isOnlyVoter(),
           fatal: (error) => this.#fail(error),
@@ -148,9 +205,60 @@ export class Member {
       },
       storage.snapshotIndex,
     )
+    this.#proposer = new Proposer({
+      loop: this.#loop,
+      proposals: this.#proposals,
+      requestIds: this.#requestIds,
+      clock,
+      requestTimeoutMs: this.#requestTimeoutMs,
+      maxRequestBytes: config.maxRequestBytes,
+      signal: this.#stopping.signal,
+    })
+    this.#snapshots = new Snapshots(
+      {
+        memberId: this.id,
+        folder: pathsOf(config).snap,
+        disk: ports.disk,
+        clock,
+        logger,
+        wal: storage.wal,
+        snapshots: storage.snapshots,
+        backend: storage.backend,
+        log: storage.log,
+        applier: this.#applier,
+        transport: this.#transport,
+        importBackend: ports.importBackend,
+        snapshotCount: config.snapshotCount,
+        catchupEntries: config.snapshotCatchupEntries,
+        ports: {
+          appliedIndex: () => this.#loop.appliedIndex,
+          v2Snapshot: () => encodeV2Snapshot(this.cluster),
+          step: (message) => this.#loop.receive(message),
+          reportSnapshot: (id, isDelivered) => this.#loop.reportSnapshot(id, isDelivered),
+          replaceState: (path, snapshot) => this.#replaceState(path, snapshot),
+          failed: (error) => this.#fail(error),
+        },
+      },
+      storage.snapshotIndex,
+    )
+    this.#duties = this.#clusterDuties()
     storage.backend.setCommitHook(() => this.#writeConsistentIndex())
-    this.services = new Map(this.#methods())
+    this.services = new Map(
+      guarded(this.#methods(), {
+        isCapable: () => this.cluster.version !== undefined,
+        isLearner: () => this.#isLearner(),
+        hasLeader: () => this.#loop.leader !== 0n,
+      }),
+    )
     this.health = this.#healthSource()
+    this.answerPeer = peerEndpoints({
+      cluster: this.cluster,
+      store,
+      reconfiguration: this.#duties.reconfiguration,
+      version: { serverVersion: COMPAT_VERSION, clusterVersion: () => this.cluster.version },
+      logger,
+      catchUp: () => this.#catchUp(),
+    })
   }
 
   /**
@@ -193,25 +301,45 @@ export class Member {
   /** Joins in: resolves once this member has published itself and the cluster's version is known. */
   async run(): Promise<void> {
     if (this.cluster.version !== undefined) this.#logClusterVersion(this.cluster.version)
+    if (this.#config.features.InitialCorruptCheck && this.#storage.isRestart)
+      await this.#duties.corruption.initialCheck()
     this.#every(EXPIRY_SWEEP_MS, () => this.#expire())
     this.#every(PURGE_INTERVAL_MS, () => this.#purge())
+    for (const { id, peerUrls } of this.#storage.remotes) this.#transport.addRemote(id, peerUrls)
+    for (const { id, peerUrls } of this.cluster.members())
+      if (id !== this.id) this.#transport.addPeer(id, peerUrls)
     this.#loop.start()
-    await this.#publish()
-    await this.#settleClusterVersion()
+    this.#track(this.#advanceFirstElection())
+    this.#track(this.#duties.run(this.#stopping.signal))
+    await publish({
+      memberId: this.id,
+      clusterId: this.cluster.id,
+      attributes: {
+        name: this.#config.name,
+        clientUrls: this.#config.advertiseClientUrls.map((url) => url.text),
+      },
+      requestTimeoutMs: this.#requestTimeoutMs,
+      logger: this.#ports.logger,
+      signal: this.#stopping.signal,
+      putV2: (path, value) => this.#proposer.putV2(path, value),
+    })
+    await this.#untilVersionKnown()
     // From the first client on the backend knows whose it is, so that a log of another cluster is told from its own.
     if (!this.#stopping.signal.aborted) await this.#storage.backend.commit()
     if (!this.#stopping.signal.aborted) this.#startCompactor()
   }
 
-  /** Answers no more, writes what is buffered and closes the files. */
+  /** Hands over leadership, answers no more, writes what is buffered and closes the files. */
   async stop(): Promise<void> {
+    if (!this.#stopping.signal.aborted) await this.#duties.leaderTransfer.onStop()
     this.#stopping.abort()
     for (const timer of this.#timers) timer.cancel()
     this.#loop.stop()
+    await this.#transport.stop()
     const stopped = new ApiError('stopped')
     this.#proposals.rejectAll(stopped)
     this.#reads.rejectAll(stopped)
-    await Promise.allSettled(this.#background)
+    await Promise.allSettled([...this.#background, this.#loop.idle(), this.#snapshots.idle()])
     try {
       this.#loop.saveCommit()
       await this.store.close()
@@ -267,17 +395,24 @@ export class Member {
         txnOpsMax: this.#config.maxTxnOps,
         metrics: this.#ports.metrics,
         term: () => this.#loop.term,
-        deadlineMs: () => this.#deadlineMs(),
-        propose: (field, codec, request, waiter) => this.#propose(field, codec, request, waiter),
+        deadlineMs: () => this.#proposer.deadlineMs(),
+        propose: (field, codec, request, waiter) => this.#proposer.propose(field, codec, request, waiter),
         readLinearizable: (read) => this.#readLinearizable(read),
         reserve: (cost) => this.#reserve(cost),
       }),
-      ...clusterService({ header, cluster: this.cluster, catchUp: () => this.#catchUp() }),
+      ...clusterService({
+        header,
+        cluster: this.cluster,
+        reconfiguration: this.#duties.reconfiguration,
+        catchUp: () => this.#catchUp(),
+      }),
       ...maintenanceService({
         header,
         store: this.store,
         backend: this.#storage.backend,
         alarms: this.#alarms,
+        downgrades: this.#duties.downgrades,
+        leaderTransfer: this.#duties.leaderTransfer,
         logger: this.#ports.logger,
         version: COMPAT_VERSION,
         proposeAlarm: (request) => this.#proposeAlarm(request),
@@ -285,11 +420,45 @@ export class Member {
           leader: this.#loop.leader,
           committedIndex: this.#loop.committedIndex,
           appliedIndex: this.#loop.appliedIndex,
-          isLearner: this.cluster.member(this.id)?.isLearner ?? false,
+          isLearner: this.#isLearner(),
         }),
       }),
       ...healthService(),
     ]
+  }
+
+  #clusterDuties(): ClusterDuties {
+    const { clock, logger, metrics, peerHttp } = this.#ports
+    const config = this.#config
+    return new ClusterDuties({
+      memberId: this.id,
+      cluster: this.cluster,
+      serverVersion: COMPAT_VERSION,
+      clock,
+      logger,
+      metrics,
+      peerHttp,
+      store: this.store,
+      backend: this.#storage.backend,
+      isStrict: config.strictReconfigCheck,
+      requestTimeoutMs: this.#requestTimeoutMs,
+      heartbeatMs: config.heartbeatIntervalMs,
+      downgradeCheckIntervalMs: config.downgradeCheckIntervalMs,
+      corruptCheckIntervalMs: config.corruptCheckIntervalMs,
+      compactHashCheckIntervalMs: config.features.CompactHashCheck ? config.compactHashCheckIntervalMs : 0,
+      leader: () => this.#loop.leader,
+      isLeader: () => this.#loop.isLeader,
+      committedIndex: () => this.#loop.committedIndex,
+      appliedIndex: () => this.#loop.appliedIndex,
+      matchOf: (id) => this.#loop.status().progress.get(id)?.match,
+      activeSinceMs: (id) => this.#transport.activeSinceMs(id),
+      transferLeader: (id) => this.#loop.transferLeader(id),
+      catchUp: () => this.#catchUp(),
+      proposeConfChange: (change) => this.#proposer.confChange<readonly ClusterMember[]>(change),
+      proposeDowngrade: (request) => this.#proposer.internal({ downgradeInfoSet: request }),
+      proposeAlarm: (request) => this.#proposeAlarm(request),
+      putV2: (path, value) => this.#proposer.putV2(path, value),
+    })
   }
 
   #healthSource(): HealthSource {
@@ -302,7 +471,7 @@ export class Member {
     return {
       activeAlarms: () => this.#alarms.list().map((alarm) => alarmName(alarm.alarm)),
       hasLeader: () => this.#loop.leader !== 0n,
-      isLearner: () => this.cluster.member(this.id)?.isLearner ?? false,
+      isLearner: () => this.#isLearner(),
       read: async ({ serializable }) => {
         if (!serializable) await this.#catchUp()
         this.store.range(firstKey)
@@ -314,43 +483,8 @@ export class Member {
     return REQUEST_TIMEOUT_BASE_MS + 2 * this.#config.electionTimeoutMs
   }
 
-  #deadlineMs(): number {
-    return this.#ports.clock.monotonicMs() + this.#requestTimeoutMs
-  }
-
-  #propose<Message, Init>(field: number, codec: Codec<Message, Init>, request: Init, waiter: Waiter): void {
-    const requestId = this.#requestIds.next()
-    const data = encodeProposal(this.#requestIds, requestId, field, codec, request)
-    if (data.length > this.#config.maxRequestBytes) throw new ApiError('requestTooLarge')
-    this.#submit(requestId, data, waiter)
-  }
-
-  #submit(requestId: number, data: Uint8Array, waiter: Waiter): void {
-    if (this.#stopping.signal.aborted) throw new ApiError('stopped')
-    this.#proposals.register(requestId, waiter, data.length)
-    this.#loop.propose(requestId, { type: raftpb.EntryType.EntryNormal, term: 0, index: 0, data })
-  }
-
-  /** A promise of what applying the proposal gives, for the calls that are rare. */
-  #proposed<Result>(submit: (waiter: Waiter<Result>) => void): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      submit({ deadlineMs: this.#deadlineMs(), entryBytes: 0, applied: resolve, failed: reject })
-    })
-  }
-
   #proposeAlarm(request: etcdserverpb.AlarmRequest): Promise<etcdserverpb.AlarmMember[]> {
-    return this.#proposed((waiter: Waiter<etcdserverpb.AlarmMember[]>) =>
-      this.#propose(ProposalField.alarm, etcdserverpb.AlarmRequest, request, waiter as Waiter),
-    )
-  }
-
-  /** A v2 request: how members of 3.5 publish themselves and the cluster's version. */
-  #proposeV2(path: string, value: string): Promise<void> {
-    return this.#proposed((waiter: Waiter<void>) => {
-      const requestId = this.#requestIds.next()
-      const request = { ID: this.#requestIds.full(requestId), Method: 'PUT', Path: path, Val: value }
-      this.#submit(requestId, etcdserverpb.Request.encode(request), waiter as Waiter)
-    })
+    return this.#proposer.proposed(ProposalField.alarm, etcdserverpb.AlarmRequest, request)
   }
 
   #readLinearizable(read: PendingRead): void {
@@ -361,7 +495,7 @@ export class Member {
 
   #catchUp(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#readLinearizable({ deadlineMs: this.#deadlineMs(), ready: resolve, failed: reject })
+      this.#readLinearizable({ deadlineMs: this.#proposer.deadlineMs(), ready: resolve, failed: reject })
     })
   }
 
@@ -393,6 +527,96 @@ export class Member {
     )
   }
 
+  #isLearner(): boolean {
+    return this.cluster.member(this.id)?.isLearner ?? false
+  }
+
+  /** The error of a call that was to be answered by `deadlineMs`. */
+  #timeoutError(deadlineMs: number): ApiError {
+    return timeoutError(
+      {
+        memberId: this.id,
+        electionTimeoutMs: this.#config.electionTimeoutMs,
+        leader: () => this.#loop.leader,
+        leaderSinceMs: () => this.#leaderSinceMs,
+        voters: () => this.#applier.confState.voters,
+        activeSinceMs: (id) => this.#transport.activeSinceMs(id),
+      },
+      deadlineMs - this.#requestTimeoutMs,
+    )
+  }
+
+  #peerPorts(): PeerPorts {
+    return {
+      receive: (message) => this.#loop.receive(message),
+      receiveSnapshot: (message, database) => this.#snapshots.receive(message, database),
+      isRemoved: (id) => this.cluster.isRemoved(id),
+      reportUnreachable: (id) => this.#loop.reportUnreachable(id),
+      reportSnapshot: (id, isDelivered) => this.#snapshots.sent(id, isDelivered),
+      removedFromCluster: () => this.#removed(),
+    }
+  }
+
+  #send(messages: readonly Message[]): void {
+    const others: Message[] = []
+    for (const message of messages) {
+      if (message.type === MessageType.MsgSnap) this.#snapshots.send(message)
+      else if (!this.cluster.isRemoved(message.to)) others.push(message)
+    }
+    if (others.length > 0) this.#transport.send(others)
+  }
+
+  /**
+   * A member that starts needs not wait a whole election timeout for a leader that is not there: alone it need not wait at
+   * all, and once it has reached several others, only for two ticks.
+   */
+  async #advanceFirstElection(): Promise<void> {
+    const { electionTimeoutMs, heartbeatIntervalMs, initialElectionTickAdvance } = this.#config
+    if (!initialElectionTickAdvance) return
+    const { clock } = this.#ports
+    const others = (): bigint[] =>
+      this.cluster
+        .members()
+        .map((member) => member.id)
+        .filter((id) => id !== this.id)
+    const giveUpMs = clock.monotonicMs() + PEERS_WAIT_MS
+    while (clock.monotonicMs() < giveUpMs && !this.#stopping.signal.aborted) {
+      const active = others().filter((id) => this.#transport.activeSinceMs(id) !== undefined)
+      if (active.length > 1) {
+        this.#loop.advanceTicks(Math.max(0, Math.floor(electionTimeoutMs / heartbeatIntervalMs) - 2))
+        return
+      }
+      await clock.sleep(PEERS_POLL_MS)
+    }
+  }
+
+  /** Takes over the state of a snapshot: the data file at `path`, its membership and its configuration. */
+  async #replaceState(path: string, snapshot: Snapshot): Promise<void> {
+    await this.store.install(path, () => {
+      this.#alarms.reload()
+      restoreV2Snapshot(this.cluster, snapshot.data ?? new Uint8Array())
+      this.#applier.restored(snapshot.metadata)
+    })
+    this.#transport.removeAllPeers()
+    for (const { id, peerUrls } of this.cluster.members())
+      if (id !== this.id) this.#transport.addPeer(id, peerUrls)
+  }
+
+  /** The removal of this member is applied: it goes on for a moment, so that the others hear that it is committed. */
+  async #leave(): Promise<void> {
+    await this.#ports.clock.sleep(REMOVED_LINGER_MS, this.#stopping.signal)
+    this.#removed()
+  }
+
+  /** Ends a member that is not part of the cluster any more. */
+  #removed(): void {
+    if (this.#stopping.signal.aborted) return
+    this.#ports.logger.error('the member has been permanently removed from the cluster', {
+      'local-member-id': hexId(this.id),
+    })
+    this.#ports.removed()
+  }
+
   #isOnlyVoter(): boolean {
     const { voters, votersOutgoing } = this.#applier.confState
     return voters.length === 1 && voters[0] === this.id && votersOutgoing.length === 0
@@ -401,39 +625,7 @@ export class Member {
   #apply(entries: readonly Entry[]): void {
     this.#applier.apply(entries)
     const last = entries[entries.length - 1]
-    if (last !== undefined && last.index - this.#snapshotIndex > this.#config.snapshotCount)
-      this.#takeSnapshot(last)
-  }
-
-  /** Writes a snapshot of everything up to `last`, so that the log before it is not needed any more. */
-  #takeSnapshot(last: Entry): void {
-    if (this.#snapshotting) return
-    this.#snapshotting = true
-    const { wal, snapshots, backend, log } = this.#storage
-    const { confState } = this.#applier
-    const data = encodeV2Snapshot(this.cluster)
-    const { index, term } = last
-    const write = async (): Promise<void> => {
-      // The state that the snapshot stands for is the backend's, which must therefore be on the disk first.
-      await backend.commit()
-      await snapshots.save({ data, metadata: { confState, index, term } })
-      // With the commit index, without which the log would not vouch for the snapshot.
-      wal.append(log.initialState().hardState, [], { index, term, confState })
-      await wal.sync()
-      wal.releaseTo(index)
-      log.createSnapshot(index, confState, data)
-      const compactIndex = index - this.#config.snapshotCatchupEntries
-      if (compactIndex >= log.firstIndex()) log.compact(compactIndex)
-      this.#snapshotIndex = index
-      this.#ports.logger.info('saved snapshot', { 'snapshot-index': index })
-    }
-    this.#track(
-      write()
-        .catch((error: unknown) => this.#fail(error))
-        .then(() => {
-          this.#snapshotting = false
-        }),
-    )
+    if (last !== undefined) this.#snapshots.applied(last)
   }
 
   /** The backend's commit hook: what the batch holds, so that a restart applies no entry twice. */
@@ -451,7 +643,10 @@ export class Member {
 
   #leadershipChanged(leader: bigint, isLeader: boolean): void {
     const { server } = this.#ports.metrics
-    if (leader !== 0n) server.leaderChangesSeen++
+    if (leader !== 0n) {
+      server.leaderChangesSeen++
+      this.#leaderSinceMs = this.#ports.clock.monotonicMs()
+    }
     this.#ports.logger.info(isLeader ? 'became leader' : leader === 0n ? 'lost leader' : 'found leader', {
       'local-member-id': hexId(this.id),
       leader: hexId(leader),
@@ -459,53 +654,22 @@ export class Member {
     })
   }
 
-  async #publish(): Promise<void> {
-    const { logger } = this.#ports
-    const attributes = {
-      name: this.#config.name,
-      clientUrls: this.#config.advertiseClientUrls.map((url) => url.text),
-    }
-    const path = `/0/members/${hexId(this.id)}/attributes`
-    while (!this.#stopping.signal.aborted) {
-      try {
-        await this.#proposeV2(path, attributesJson(attributes))
-        logger.info('published local member to cluster through raft', {
-          'local-member-id': hexId(this.id),
-          'local-member-attributes': attributesJson(attributes),
-          'request-path': path,
-          'cluster-id': hexId(this.cluster.id),
-          'publish-timeout': `${this.#requestTimeoutMs / 1000}s`,
-        })
-        return
-      } catch (error) {
-        if (this.#stopping.signal.aborted) return
-        logger.warn('failed to publish local member to cluster through raft', {
-          'local-member-id': hexId(this.id),
-          error: String(error),
-        })
-      }
-    }
-  }
-
-  /** Sets the cluster's version where there is none: that of its only member. */
-  async #settleClusterVersion(): Promise<void> {
-    while (this.cluster.version === undefined && !this.#stopping.signal.aborted) {
-      try {
-        await this.#proposeV2('/0/version', COMPAT_CLUSTER_VERSION)
-      } catch (error) {
-        if (this.#stopping.signal.aborted) return
-        this.#ports.logger.warn('failed to update cluster version', { error: String(error) })
-      }
-    }
-  }
-
-  #loggedVersion: string | undefined
-
   #logClusterVersion(version: string): void {
     if (this.#loggedVersion === version) return
     this.#loggedVersion = version
     this.#ports.logger.info('enabled capabilities for version', {
       'cluster-version': version.replace(/\.0$/, ''),
+    })
+    this.#versionKnown?.()
+  }
+
+  /** Resolves once the cluster's version is known, before which calls are refused, or the member stops. */
+  async #untilVersionKnown(): Promise<void> {
+    const { signal } = this.#stopping
+    if (this.cluster.version !== undefined || signal.aborted) return
+    await new Promise<void>((resolve) => {
+      this.#versionKnown = resolve
+      signal.addEventListener('abort', () => resolve())
     })
   }
 
@@ -519,9 +683,7 @@ export class Member {
       compact: async (revision: number): Promise<boolean> => {
         const request = etcdserverpb.CompactionRequest.create({ revision: BigInt(revision) })
         try {
-          await this.#proposed((waiter) =>
-            this.#propose(ProposalField.compaction, etcdserverpb.CompactionRequest, request, waiter),
-          )
+          await this.#proposer.proposed(ProposalField.compaction, etcdserverpb.CompactionRequest, request)
           return true
         } catch (error) {
           return error instanceof ApiError && error.reason === 'compacted'
@@ -538,7 +700,8 @@ export class Member {
 
   #expire(): void {
     const nowMs = this.#ports.clock.monotonicMs()
-    this.#proposals.expire(nowMs, () => new ApiError('timeout'))
+    this.#proposals.expire(nowMs, (deadlineMs) => this.#timeoutError(deadlineMs))
+    this.#loop.dropAbandoned()
     this.#reads.expire(nowMs)
     this.#loop.wake()
   }

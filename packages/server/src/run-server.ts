@@ -1,4 +1,4 @@
-import { openLmdbBackend } from '@etcd-ts/backend'
+import { importBbolt, openLmdbBackend } from '@etcd-ts/backend'
 import { systemClock, systemDisk, systemRandom } from '@etcd-ts/platform'
 import {
   COMPAT_VERSION,
@@ -12,7 +12,12 @@ import {
 import { type RootLogger, createLogger, writeNotes } from './log/index.ts'
 import { Member } from './member.ts'
 import { createMetrics } from './metrics/index.ts'
+import { HttpPeerTransport } from './peer/http-peer-transport.ts'
+import { systemPeerHttp } from './peer/system-peer-http.ts'
 import { Frontend, openListeners } from './serve.ts'
+
+/** The oldest release whose clusters this one can be in. */
+const MIN_CLUSTER_VERSION = '3.0.0'
 
 export interface RunServerOptions {
   /** Called once clients are answered, with the addresses that are served. */
@@ -75,6 +80,7 @@ async function runMember(config: ServerConfig, logger: RootLogger, options: RunS
   })
   const metrics = createMetrics({ extensive: config.extensiveMetrics })
   let member: Member
+  let transport: HttpPeerTransport | undefined
   let listeners: Awaited<ReturnType<typeof openListeners>>
   try {
     listeners = await openListeners(config, systemDisk)
@@ -85,6 +91,24 @@ async function runMember(config: ServerConfig, logger: RootLogger, options: RunS
       logger,
       metrics,
       openBackend: openLmdbBackend,
+      importBackend: importBbolt,
+      peerHttp: systemPeerHttp(undefined),
+      openTransport({ memberId, clusterId, ports }) {
+        transport = new HttpPeerTransport({
+          memberId,
+          clusterId,
+          serverVersion: COMPAT_VERSION,
+          minClusterVersion: MIN_CLUSTER_VERSION,
+          advertisePeerUrls: config.advertisePeerUrls.map((url) => url.text).sort(),
+          electionTimeoutMs: config.electionTimeoutMs,
+          clock: systemClock,
+          logger,
+          metrics,
+          ports,
+        })
+        return transport
+      },
+      removed: () => end(() => exit(0)),
       fatal(error) {
         logger.fatal('the member cannot go on', { error: textOf(error) })
         exit(1)
@@ -95,28 +119,38 @@ async function runMember(config: ServerConfig, logger: RootLogger, options: RunS
     return exit(1)
   }
 
+  const frontend = new Frontend(listeners, member, config, metrics, logger)
   let stopping = false
-  let frontend: Frontend | undefined
-  const stop = (signal: NodeJS.Signals): void => {
+  const end = (exitProcess: () => void): void => {
     if (stopping) return
     stopping = true
-    logger.info('received signal; shutting down', { signal })
     void (async () => {
-      await frontend?.close()
-      for (const listener of Object.values(listeners).flat()) listener.close()
+      await frontend.close()
       await member.stop()
       logger.info('closed etcd server', { name: config.name })
       logger.close()
-      endBySignal(signal)
+      exitProcess()
     })()
+  }
+  const stop = (signal: NodeJS.Signals): void => {
+    logger.info('received signal; shutting down', { signal })
+    end(() => endBySignal(signal))
   }
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
 
-  await member.run()
+  frontend.servePeers([
+    (request, response) => transport?.handle(request, response) ?? false,
+    (request, response) => member.answerPeer(request, response),
+  ])
+  try {
+    await member.run()
+  } catch (error) {
+    logger.fatal('failed to start the member', { error: textOf(error) })
+    exit(1)
+  }
   if (stopping) return
-  frontend = new Frontend(listeners, member, config, metrics, logger)
-  frontend.logReady()
+  frontend.serveClients(metrics)
   options.onReady?.(listeners.client.map((listener) => listener.address))
 }
 

@@ -1,11 +1,17 @@
-import { type IncomingMessage, type Server as HttpServer, type ServerResponse, createServer } from 'node:http'
+import {
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerOptions,
+  type ServerResponse,
+  createServer,
+} from 'node:http'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { GrpcServer, type ServiceTable, sniff } from '@etcd-ts/grpc'
 import type { Disk } from '@etcd-ts/platform'
 import { COMPAT_VERSION, type EndpointUrl, type ServerConfig, isSecure } from './config/index.ts'
-import { answer, answerNotFound, refusesMethod, targetOf } from './http/answer.ts'
-import { clientHttpHandler, handleMetrics, handleVersion } from './http/client-http.ts'
+import { answerNotFound } from './http/answer.ts'
+import { clientHttpHandler, handleMetrics } from './http/client-http.ts'
 import { Gateway } from './http/gateway.ts'
 import { handleHealth } from './http/health.ts'
 import { Listener } from './listen/listener.ts'
@@ -14,8 +20,6 @@ import type { Logger } from './log/index.ts'
 import type { Member } from './member.ts'
 import { fillFromGrpc } from './metrics/fill.ts'
 import type { ServerMetrics } from './metrics/index.ts'
-import { hexId } from './membership/ids.ts'
-import { memberJson } from './membership/member.ts'
 
 /** Beyond the largest request, what gRPC messages may hold in framing. */
 const GRPC_OVERHEAD_BYTES = 512 * 1024
@@ -66,9 +70,17 @@ function isHttp2(socket: Socket): boolean {
   return socket instanceof TLSSocket && socket.alpnProtocol === 'h2'
 }
 
-/** What serves the connections of a ready member; `close` ends them. */
+/** Answers one request of another member. @returns false when the path is another one */
+export type PeerHandler = (request: IncomingMessage, response: ServerResponse) => boolean
+
+/**
+ * What serves the connections of a member: those of other members from the start, those of clients once it is ready.
+ * `close` ends them.
+ */
 export class Frontend {
   readonly #listeners: Listeners
+  readonly #member: Member
+  readonly #config: ServerConfig
   readonly #grpc: GrpcServer
   readonly #peerGrpc: GrpcServer
   readonly #http: HttpServer[] = []
@@ -82,26 +94,46 @@ export class Frontend {
     logger: Logger,
   ) {
     this.#listeners = listeners
+    this.#member = member
+    this.#config = config
     this.#logger = logger
     this.#grpc = grpcServer(member.services, config)
     this.#peerGrpc = grpcServer(member.services, config)
-    const version = { serverVersion: COMPAT_VERSION, clusterVersion: () => member.cluster.version }
-    const onError = (error: unknown): void =>
-      logger.error('failed to answer an HTTP request', { error: String(error) })
-    const gateway = new Gateway(member.services, {
-      maxConcurrentCalls: config.maxConcurrentStreams,
-      maxRequestMessageBytes: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,
-    })
     metrics.beforeRender = () => {
       member.fillMetrics()
       fillFromGrpc(metrics, [this.#grpc, this.#peerGrpc])
     }
+  }
+
+  /** Answers other members. */
+  servePeers(handlers: readonly PeerHandler[]): void {
+    // The body of a snapshot takes as long as it takes; the transport ends one that stalls.
+    const http = this.#httpServer(
+      (request, response) => {
+        if (!handlers.some((handle) => handle(request, response))) answerNotFound(response)
+      },
+      { requestTimeout: 0 },
+    )
+    for (const listener of this.#listeners.peer)
+      listener.serve((socket) => split(listener, socket, this.#peerGrpc, http))
+  }
+
+  /** Answers clients, and says which addresses are served now. */
+  serveClients(metrics: ServerMetrics): void {
+    const member = this.#member
+    const config = this.#config
+    const onError = (error: unknown): void =>
+      this.#logger.error('failed to answer an HTTP request', { error: String(error) })
+    const gateway = new Gateway(member.services, {
+      maxConcurrentCalls: config.maxConcurrentStreams,
+      maxRequestMessageBytes: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,
+    })
     const render = (): ReturnType<ServerMetrics['render']> => metrics.render()
     const clientHttp = this.#httpServer(
       clientHttpHandler(
         {
           health: member.health,
-          version,
+          version: { serverVersion: COMPAT_VERSION, clusterVersion: () => member.cluster.version },
           metrics: render,
           debugVars: () => member.debugVars(),
           gateway: config.enableGrpcGateway
@@ -116,14 +148,9 @@ export class Frontend {
     const metricsHttp = this.#httpServer((request, response) => {
       void answerMetricsListener(member, render, request, response).catch(onError)
     })
-    const peerHttp = this.#httpServer((request, response) => {
-      if (handleVersion(version, request, response)) return
-      answerPeer(member, request, response)
-    })
 
     const splitClient = config.listenClientHttpUrls.length === 0
-    for (const listener of listeners.peer)
-      listener.serve((socket) => split(listener, socket, this.#peerGrpc, peerHttp))
+    const listeners = this.#listeners
     for (const listener of listeners.metrics)
       listener.serve((socket) => metricsHttp.emit('connection', socket))
     for (const listener of listeners.clientHttp)
@@ -134,10 +161,10 @@ export class Frontend {
         else this.#grpc.handle(socket)
       })
     }
+    this.#logReady()
   }
 
-  /** Says which addresses are served now. */
-  logReady(): void {
+  #logReady(): void {
     const { client, clientHttp } = this.#listeners
     this.#logger.info('ready to serve client requests')
     for (const listener of [...client, ...clientHttp]) {
@@ -158,8 +185,11 @@ export class Frontend {
     await Promise.all([this.#grpc.close(DRAIN_MS), this.#peerGrpc.close(DRAIN_MS)])
   }
 
-  #httpServer(handle: (request: IncomingMessage, response: ServerResponse) => void): HttpServer {
-    const server = createServer({ headersTimeout: SNIFF_TIMEOUT_MS }, handle)
+  #httpServer(
+    handle: (request: IncomingMessage, response: ServerResponse) => void,
+    options: ServerOptions = {},
+  ): HttpServer {
+    const server = createServer({ ...options, headersTimeout: SNIFF_TIMEOUT_MS }, handle)
     this.#http.push(server)
     return server
   }
@@ -206,15 +236,4 @@ async function answerMetricsListener(
   if (await handleMetrics(metrics, request, response)) return
   if (await handleHealth(member.health, request, response)) return
   answerNotFound(response)
-}
-
-/** What other members ask over HTTP. */
-function answerPeer(member: Member, request: IncomingMessage, response: ServerResponse): void {
-  if (targetOf(request).pathname !== '/members') {
-    answerNotFound(response)
-    return
-  }
-  if (refusesMethod(request, response, ['GET'])) return
-  response.setHeader('X-Etcd-Cluster-Id', hexId(member.cluster.id))
-  answer(response, 'application/json', `[${member.cluster.members().map(memberJson).join(',')}]\n`)
 }

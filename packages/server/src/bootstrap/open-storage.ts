@@ -8,21 +8,28 @@ import {
   type Disk,
   makeDurableDirectory,
 } from '@etcd-ts/platform'
-import { type ConfState, type HardState, MemoryStorage, type Snapshot } from '@etcd-ts/raft'
+import { type ConfState, MemoryStorage, type Snapshot } from '@etcd-ts/raft'
 import { SnapshotStore, Wal, type WalOptions } from '@etcd-ts/wal'
 import type { ServerConfig } from '../config/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { Counters } from '../metrics/index.ts'
 import { Cluster } from '../membership/cluster.ts'
 import { hexId } from '../membership/ids.ts'
-import { memberJson } from '../membership/member.ts'
+import { type Member, memberJson } from '../membership/member.ts'
 import { restoreV2Snapshot } from '../membership/v2-snapshot.ts'
-import { type InitialMembers, initialMembers } from './initial-members.ts'
+import type { PeerHttp } from '../peer/peer-http.ts'
+import { receivedDatabaseName, removeReceivedDatabases } from '../snapshots/received-database.ts'
+import { type Start, decideStart } from './decide-start.ts'
+import { forceNewCluster } from './force-new-cluster.ts'
 
 /** What a member finds, or makes, in its data folder. */
 export interface OpenStorage {
   readonly memberId: bigint
   readonly cluster: Cluster
+  /** Whether there was a log. */
+  readonly isRestart: boolean
+  /** The other members of a cluster that is being joined, which the membership here does not hold yet. */
+  readonly remotes: readonly Member[]
   readonly wal: Wal
   readonly snapshots: SnapshotStore
   readonly backend: Backend
@@ -46,6 +53,8 @@ export interface StoragePorts {
   readonly walSegmentBytes?: number
   /** Opens the state's file, or makes it. @throws BackendError */
   readonly openBackend: (options: LmdbBackendOptions) => Backend
+  /** Asks the other members when there is no log yet. */
+  readonly peerHttp: PeerHttp
   /** The backend cannot write any more: the member must stop. */
   writeFailed(error: Error): void
 }
@@ -116,10 +125,7 @@ async function openLocked(
   const paths = pathsOf(config)
   const hasLog = Wal.exists(disk, paths.wal)
   // Everything that can be wrong with a new member is found before a file is made.
-  const initial = hasLog ? undefined : await initialMembers(config)
-  if (initial !== undefined && initial.members.length > 1) {
-    throw new Error('this release runs clusters of one member: --initial-cluster names several')
-  }
+  const start = hasLog ? undefined : await decideStart(config, ports)
   const snapshots = new SnapshotStore(disk, paths.snap)
   snapshots.removeTemporaries()
   const backend = ports.openBackend({
@@ -131,7 +137,6 @@ async function openLocked(
     onCommitted: (durationMs) => ports.metrics.disk.backendCommitSeconds.observe(durationMs / 1000),
     onWriteFailed: (error) => ports.writeFailed(error),
   })
-  const consistent = { index: counter(backend, 'consistent_index'), term: counter(backend, 'term') }
   const log = new MemoryStorage()
   try {
     const { walFsyncSeconds } = ports.metrics.disk
@@ -139,15 +144,17 @@ async function openLocked(
       syncs: { clock, observe: (durationMs) => walFsyncSeconds.observe(durationMs / 1000) },
       ...(ports.walSegmentBytes === undefined ? {} : { segmentBytes: ports.walSegmentBytes }),
     }
-    if (initial !== undefined) {
-      if (consistent.index > 0) {
+    if (start !== undefined) {
+      if (counter(backend, 'consistent_index') > 0) {
         throw new Error(
           `${paths.db} holds data, but there is no log in ${paths.wal}: one of the two was moved or removed`,
         )
       }
-      await createLog(disk, paths.wal, initial, walOptions)
+      await createLog(disk, paths.wal, start, walOptions)
     }
-    const opened = restore(paths, disk, snapshots, log, walOptions)
+    const opened = restore(paths, disk, snapshots, log, walOptions, config.maxLearners)
+    await useReceivedState(backend, opened.snapshotIndex, paths, disk, logger)
+    const consistent = { index: counter(backend, 'consistent_index'), term: counter(backend, 'term') }
     if (consistent.index < opened.snapshotIndex) {
       throw new Error(
         `the backend (${paths.db}) ends at entry ${consistent.index}, before the snapshot at ${opened.snapshotIndex}: it is not the one that belongs to this log`,
@@ -160,6 +167,7 @@ async function openLocked(
         `the log in ${paths.wal} ends at entry ${log.lastIndex()}, but the backend (${paths.db}) holds entry ${consistent.index}: the log has lost entries`,
       )
     }
+    if (config.forceNewCluster && hasLog) await makeNewCluster(opened, log, logger)
     logger.info(hasLog ? 'restarting local member' : 'starting local member', {
       'cluster-id': hexId(opened.cluster.id),
       'local-member-id': hexId(opened.memberId),
@@ -167,6 +175,8 @@ async function openLocked(
     })
     return {
       ...opened,
+      isRestart: hasLog,
+      remotes: start?.kind === 'join' ? start.members.filter((member) => member.id !== opened.memberId) : [],
       snapshots,
       backend,
       log,
@@ -196,17 +206,14 @@ interface OpenedLog {
 type Paths = ReturnType<typeof pathsOf>
 
 /**
- * Makes the log of a new cluster, which begins with an entry for each member, committed by definition.
+ * Makes the log of a member. That of a new cluster begins with an entry for each member, committed by definition; one that
+ * joins is empty, and gets these entries, or a snapshot, from the leader.
  *
- * It gets its name when it is whole: a log without these entries knows no voter, and would never have a leader.
+ * It gets its name when it is whole: a new cluster's log without these entries knows no voter, and would never have a leader.
  */
-async function createLog(
-  disk: Disk,
-  path: string,
-  initial: InitialMembers,
-  options: WalOptions,
-): Promise<void> {
-  const { memberId, clusterId, members } = initial
+async function createLog(disk: Disk, path: string, start: Start, options: WalOptions): Promise<void> {
+  const { memberId, clusterId } = start
+  const members = start.kind === 'new' ? start.members : []
   const draft = `${path}.new`
   if (disk.exists(draft)) removeFolder(disk, draft)
   const metadata = etcdserverpb.Metadata.encode({ NodeID: memberId, ClusterID: clusterId })
@@ -217,7 +224,7 @@ async function createLog(
     const data = raftpb.ConfChange.encode({ id: 0n, type, nodeId: member.id, context })
     return { type: raftpb.EntryType.EntryConfChange, term: 1, index: i + 1, data }
   })
-  wal.append({ term: 1, vote: 0n, commit: entries.length }, entries)
+  if (entries.length > 0) wal.append({ term: 1, vote: 0n, commit: entries.length }, entries)
   await wal.close()
   disk.rename(draft, path)
   disk.syncDirectoryNow(dirname(path))
@@ -234,6 +241,7 @@ function restore(
   snapshots: SnapshotStore,
   log: MemoryStorage,
   options: WalOptions,
+  learnersMax: number,
 ): OpenedLog {
   const inLog = Wal.snapshotsIn(disk, paths.wal)
   const newest: Snapshot | undefined = snapshots.loadNewest((point) =>
@@ -243,15 +251,57 @@ function restore(
   const { index, term } = from
   const { wal, metadata, hardState, entries } = Wal.open(disk, paths.wal, { index, term }, options)
   const { NodeID: memberId, ClusterID: clusterId } = etcdserverpb.Metadata.decode(metadata)
-  const cluster = new Cluster(clusterId)
+  const cluster = new Cluster(clusterId, learnersMax)
   if (newest !== undefined) {
     log.applySnapshot(newest)
     restoreV2Snapshot(cluster, newest.data ?? new Uint8Array())
   }
-  checkHardState(hardState, from.index, entries.at(-1)?.index ?? from.index, paths.wal)
-  if (hardState !== undefined) log.setHardState(hardState)
+  if (hardState !== undefined) {
+    // A snapshot is of committed entries, also where the log was not told so before a crash.
+    const commit = Math.max(hardState.commit, from.index)
+    checkCommit(commit, from.index, entries.at(-1)?.index ?? from.index, paths.wal)
+    log.setHardState({ ...hardState, commit })
+  }
   log.append(entries)
   return { memberId, cluster, wal, snapshotIndex: from.index }
+}
+
+/**
+ * Finishes what a crash interrupted after a snapshot had been received and was in the log: its state replaces the older one.
+ * States that were received and that no snapshot in the log vouches for are removed.
+ */
+async function useReceivedState(
+  backend: Backend,
+  snapshotIndex: number,
+  paths: Paths,
+  disk: Disk,
+  logger: Logger,
+): Promise<void> {
+  removeReceivedDatabases(disk, paths.snap, snapshotIndex)
+  const received = join(paths.snap, receivedDatabaseName(snapshotIndex))
+  if (counter(backend, 'consistent_index') >= snapshotIndex || !disk.exists(received)) return
+  logger.info('finishing the installation of a received snapshot', {
+    'snapshot-index': snapshotIndex,
+    path: received,
+  })
+  await backend.install(received)
+}
+
+/** Makes this member the only one of its cluster (`--force-new-cluster`), as entries that follow what is committed. */
+async function makeNewCluster(opened: OpenedLog, log: MemoryStorage, logger: Logger): Promise<void> {
+  const { hardState, confState } = log.initialState()
+  const first = log.firstIndex()
+  const entries = log.entries(first, log.lastIndex() + 1, Infinity)
+  const forced = forceNewCluster({ memberId: opened.memberId, hardState, confState, entries })
+  logger.info('forcing restart member', {
+    'cluster-id': hexId(opened.cluster.id),
+    'local-member-id': hexId(opened.memberId),
+    'commit-index': forced.hardState.commit,
+  })
+  opened.wal.append(forced.hardState, forced.append)
+  await opened.wal.sync()
+  log.append(forced.append)
+  log.setHardState(forced.hardState)
 }
 
 /** The backend knows the members since the first entries: a log of another member, or cluster, is not its own. */
@@ -266,9 +316,9 @@ function checkSameMember(backend: Backend, memberId: bigint, paths: Paths): void
   }
 }
 
-function checkHardState(state: HardState | undefined, first: number, last: number, wal: string): void {
-  if (state === undefined || (state.commit >= first && state.commit <= last)) return
+function checkCommit(commit: number, first: number, last: number, wal: string): void {
+  if (commit <= last) return
   throw new Error(
-    `the log in ${wal} covers entries ${first} to ${last}, but says that ${state.commit} are committed`,
+    `the log in ${wal} covers entries ${first} to ${last}, but says that ${commit} are committed`,
   )
 }

@@ -46,11 +46,16 @@ export class Proposals {
     this.#take(requestId)?.failed(error)
   }
 
+  /** Whether somebody waits for the proposal. */
+  has(requestId: number): boolean {
+    return this.#waiting.has(requestId)
+  }
+
   /** Gives up on every proposal whose deadline has passed; it may still be applied. */
-  expire(nowMs: number, error: () => ApiError): void {
+  expire(nowMs: number, error: (deadlineMs: number) => ApiError): void {
     for (const [requestId, waiter] of this.#waiting) {
       if (waiter.deadlineMs > nowMs) return
-      this.reject(requestId, error())
+      this.reject(requestId, error(waiter.deadlineMs))
     }
   }
 

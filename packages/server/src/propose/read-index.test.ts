@@ -1,3 +1,4 @@
+import { ApiError } from '@etcd-ts/api'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ReadIndex } from './read-index.ts'
@@ -21,7 +22,10 @@ class Read {
 
 function counted(): ReadIndex {
   let id = 0
-  return new ReadIndex(() => ++id)
+  return new ReadIndex(
+    () => ++id,
+    () => new ApiError('timeout'),
+  )
 }
 
 void test('all reads that wait share one round, and those that come later wait for the next', () => {

@@ -27,9 +27,12 @@ export class ReadIndex {
   /** Rounds that raft has confirmed at `index`, which apply has not reached yet; by ascending index. */
   #confirmed: { readonly index: number; readonly reads: PendingRead[] }[] = []
   readonly #nextRequestId: () => number
+  readonly #timeoutError: (deadlineMs: number) => ApiError
 
-  constructor(nextRequestId: () => number) {
+  /** @param timeoutError what a read is told that has waited until its deadline */
+  constructor(nextRequestId: () => number, timeoutError: (deadlineMs: number) => ApiError) {
     this.#nextRequestId = nextRequestId
+    this.#timeoutError = timeoutError
   }
 
   add(read: PendingRead): void {
@@ -67,7 +70,7 @@ export class ReadIndex {
   /** Fails the reads that have waited too long. */
   expire(nowMs: number): void {
     const expired = this.#take((read) => read.deadlineMs <= nowMs)
-    for (const read of expired) read.failed(new ApiError('timeout'))
+    for (const read of expired) read.failed(this.#timeoutError(read.deadlineMs))
   }
 
   /** The leader is another one: what was asked of the old one will not be answered. */

@@ -7,10 +7,13 @@ import {
   type MemoryStorage,
   type Message,
   type RawNode,
+  type Snapshot,
+  type Status,
 } from '@etcd-ts/raft'
 import type { Wal } from '@etcd-ts/wal'
 import type { Proposals } from '../propose/proposals.ts'
 import type { ReadIndex } from '../propose/read-index.ts'
+import type { RequestIds } from '../propose/request-id.ts'
 
 /** What the loop drives; the member plugs these in. */
 export interface RaftLoopPorts {
@@ -18,6 +21,10 @@ export interface RaftLoopPorts {
   apply(entries: readonly Entry[]): void
   /** Hands messages to the peers; never blocks. */
   send(messages: readonly Message[]): void
+  /** Makes the `.snap` file of a snapshot received from the leader durable. */
+  saveSnapshot(snapshot: Snapshot): Promise<void>
+  /** Replaces the state by that of a snapshot that log and disk hold; nothing is applied meanwhile. */
+  installSnapshot(snapshot: Snapshot): Promise<void>
   /** The leader (0n: none) or this member's role changed. */
   leadershipChanged(leader: bigint, isLeader: boolean): void
   /** Whether this member is the only voter: there is nobody to wait for, so it need not wait for a timeout to lead. */
@@ -33,23 +40,26 @@ export interface RaftLoopOptions {
   readonly wal: Wal
   readonly clock: Clock
   readonly heartbeatMs: number
+  readonly requestIds: RequestIds
   readonly proposals: Proposals
   readonly reads: ReadIndex
   readonly ports: RaftLoopPorts
 }
 
-/** Big-endian 8-byte form of a read's request id: the context that raft carries along. */
-function readContext(requestId: number): Uint8Array {
-  const bytes = new Uint8Array(8)
-  const view = new DataView(bytes.buffer)
-  view.setUint32(0, Math.floor(requestId / 2 ** 32))
-  view.setUint32(4, requestId % 2 ** 32)
+/**
+ * Big-endian 8-byte form of a read's request id: the context that raft carries along, to the leader and back. The
+ * member's part of the id keeps the rounds of two members apart at the leader.
+ */
+function readContext(requestIds: RequestIds, requestId: number): Uint8Array {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64BE(requestIds.full(requestId))
   return bytes
 }
 
-function requestIdOf(context: Uint8Array): number {
-  const view = new DataView(context.buffer, context.byteOffset, context.byteLength)
-  return view.getUint32(0) * 2 ** 32 + view.getUint32(4)
+function requestIdOf(requestIds: RequestIds, context: Uint8Array): number | undefined {
+  if (context.length !== 8) return undefined
+  const id = Buffer.from(context.buffer, context.byteOffset, context.byteLength).readBigUInt64BE()
+  return requestIds.suffixOf(id)
 }
 
 /**
@@ -72,6 +82,10 @@ export class RaftLoop {
   #leader = 0n
   #isLeader = false
   #isFollower = true
+  /** Set while a received snapshot is made durable and installed. */
+  #installing: Promise<void> | undefined
+  /** What raft wanted on disk meanwhile, which has to follow the snapshot. */
+  #heldAppends: Message[] = []
   /** Set while the newest HardState (a commit index only) is not in the WAL yet; it rides with the next write. */
   #hardStateUnsaved = false
   appliedIndex: number
@@ -98,9 +112,25 @@ export class RaftLoop {
     return this.#node.raft.log.committed
   }
 
+  /** What this member knows of itself and, as the leader, of the others. */
+  status(): Status {
+    return this.#node.status()
+  }
+
   start(): void {
     this.#armTick()
     this.wake()
+  }
+
+  /** Lets `ticks` pass at once: time in which a member that starts would only wait for a leader. */
+  advanceTicks(ticks: number): void {
+    for (let i = 0; i < ticks; i++) this.#node.tick()
+    this.wake()
+  }
+
+  /** Resolves when no snapshot is being installed. */
+  async idle(): Promise<void> {
+    await this.#installing
   }
 
   /** Stops at once; what was not acknowledged is not lost, only unanswered. */
@@ -111,7 +141,8 @@ export class RaftLoop {
 
   /** Writes the commit index that would otherwise ride with the next entries. */
   saveCommit(): void {
-    if (this.#hardStateUnsaved) this.#options.wal.append(this.#options.storage.initialState().hardState, [])
+    if (this.#hardStateUnsaved && this.#installing === undefined)
+      this.#options.wal.append(this.#options.storage.initialState().hardState, [])
     this.#hardStateUnsaved = false
   }
 
@@ -120,6 +151,42 @@ export class RaftLoop {
     this.#batch.push(entry)
     this.#batchIds.push(requestId)
     this.wake()
+  }
+
+  /** Forgets the proposals that nobody waits for any more, which there are while there is no leader. */
+  dropAbandoned(): void {
+    if (this.#batch.length === 0) return
+    const { proposals } = this.#options
+    const kept = this.#batchIds.map((id) => proposals.has(id))
+    this.#batch = this.#batch.filter((_, i) => kept[i])
+    this.#batchIds = this.#batchIds.filter((_, i) => kept[i])
+  }
+
+  /** Takes in a message of another member. */
+  receive(message: Message): void {
+    this.#input(() => this.#node.step(message))
+  }
+
+  transferLeader(transferee: bigint): void {
+    this.#input(() => this.#node.transferLeader(transferee))
+  }
+
+  reportUnreachable(id: bigint): void {
+    this.#input(() => this.#node.reportUnreachable(id))
+  }
+
+  reportSnapshot(id: bigint, isDelivered: boolean): void {
+    this.#input(() => this.#node.reportSnapshot(id, isDelivered))
+  }
+
+  #input(step: () => void): void {
+    if (this.#stopped) return
+    try {
+      step()
+      this.wake()
+    } catch (error) {
+      this.#fail(error)
+    }
   }
 
   /** Runs the loop once the events that have arrived are handled. */
@@ -146,7 +213,7 @@ export class RaftLoop {
     try {
       this.#proposeBatch()
       const readId = this.#options.reads.startRound(this.#options.clock.monotonicMs())
-      if (readId !== undefined) this.#node.readIndex(readContext(readId))
+      if (readId !== undefined) this.#node.readIndex(readContext(this.#options.requestIds, readId))
       this.#handleReady()
       if (this.#leader === 0n && this.#isFollower && this.#options.ports.isOnlyVoter()) {
         this.#isFollower = false
@@ -172,7 +239,7 @@ export class RaftLoop {
   }
 
   #handleReady(): void {
-    const { reads, ports, memberId } = this.#options
+    const { reads, requestIds, ports, memberId } = this.#options
     while (this.#node.hasReady()) {
       const ready = this.#node.ready()
       if (ready.softState !== undefined) {
@@ -187,9 +254,10 @@ export class RaftLoop {
           if (this.#batch.length > 0) this.wake()
         }
       }
-      const readState = ready.readStates.at(-1)
-      if (readState !== undefined)
-        reads.confirm(requestIdOf(readState.requestCtx), readState.index, this.appliedIndex)
+      for (const { requestCtx, index } of ready.readStates) {
+        const requestId = requestIdOf(requestIds, requestCtx)
+        if (requestId !== undefined) reads.confirm(requestId, index, this.appliedIndex)
+      }
       const outgoing: Message[] = []
       for (const message of ready.messages) {
         if (message.to === LOCAL_APPEND_THREAD) this.#append(message)
@@ -203,6 +271,14 @@ export class RaftLoop {
 
   /** Writes what raft wants on disk; its responses go out once that is durable. */
   #append(message: Message): void {
+    if (this.#installing !== undefined) {
+      this.#heldAppends.push(message)
+      return
+    }
+    if (message.snapshot !== undefined) {
+      this.#installing = this.#install(message, message.snapshot)
+      return
+    }
     const { storage, wal } = this.#options
     const hasHardState = message.term !== 0 || message.vote !== 0n || message.commit !== 0
     const hardState = { term: message.term, vote: message.vote, commit: message.commit }
@@ -225,6 +301,38 @@ export class RaftLoop {
       () => this.#acknowledge(message.responses),
       (error: unknown) => this.#fail(error),
     )
+  }
+
+  /**
+   * Takes over a snapshot, in an order that a crash may end anywhere: its file, its point in the log with the hard state,
+   * and then the state, whose file the transport has left beside the old one.
+   */
+  async #install(message: Message, snapshot: Snapshot): Promise<void> {
+    const { storage, wal, ports, reads } = this.#options
+    try {
+      await ports.saveSnapshot(snapshot)
+      if (this.#stopped) return
+      storage.applySnapshot(snapshot)
+      if (message.term !== 0 || message.vote !== 0n || message.commit !== 0)
+        storage.setHardState({ term: message.term, vote: message.vote, commit: message.commit })
+      storage.append(message.entries)
+      wal.append(storage.initialState().hardState, message.entries, snapshot.metadata)
+      this.#hardStateUnsaved = false
+      await wal.sync()
+      if (this.#stopped) return
+      await ports.installSnapshot(snapshot)
+      this.appliedIndex = snapshot.metadata.index
+    } catch (error) {
+      this.#fail(error)
+    } finally {
+      this.#installing = undefined
+    }
+    if (this.#stopped) return
+    reads.applied(this.appliedIndex)
+    const held = this.#heldAppends
+    this.#heldAppends = []
+    for (const later of held) this.#append(later)
+    this.#acknowledge(message.responses)
   }
 
   #acknowledge(responses: readonly Message[]): void {

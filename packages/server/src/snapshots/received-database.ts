@@ -1,0 +1,47 @@
+import { join } from 'node:path'
+import type { Disk } from '@etcd-ts/platform'
+
+const NAME = /^([0-9a-f]{16})\.snap\.db$/
+const PERMISSIONS = 0o600
+/** Bytes between two syncs, so that the last one has little left to do. */
+const SYNC_EVERY_BYTES = 64 * 1024 * 1024
+
+/** File name of the state that belongs to the snapshot of `index`, until it replaces the one in use. */
+export function receivedDatabaseName(index: number): string {
+  return `${index.toString(16).padStart(16, '0')}.snap.db`
+}
+
+/** Removes received states but the one of `keepIndex`, and what opening them left behind. */
+export function removeReceivedDatabases(disk: Disk, folder: string, keepIndex: number): void {
+  for (const name of disk.list(folder)) {
+    const match = NAME.exec(name.replace(/-lock$/, ''))
+    if (match !== null && Number.parseInt(match[1] ?? '', 16) !== keepIndex) disk.unlink(join(folder, name))
+  }
+}
+
+/**
+ * Writes a file as it arrives and makes it durable. @returns its size
+ */
+export async function writeDatabase(
+  disk: Disk,
+  path: string,
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<number> {
+  const file = disk.open(path, 'replace', PERMISSIONS)
+  try {
+    let at = 0
+    let unsynced = 0
+    for await (const chunk of chunks) {
+      file.writeAt(chunk, at)
+      at += chunk.length
+      unsynced += chunk.length
+      if (unsynced < SYNC_EVERY_BYTES) continue
+      await file.datasync()
+      unsynced = 0
+    }
+    await file.datasync()
+    return at
+  } finally {
+    file.close()
+  }
+}
