@@ -134,7 +134,6 @@ export class IncomingStream {
     request.once('response', (response) => {
       alive()
       response.on('error', fail)
-      response.once('close', () => fail(new Error('the connection was closed')))
       const fault = this.#faultOf(response)
       if (fault === undefined) this.#read(response, attempt, alive, fail)
       else if (response.statusCode !== 412) fail(new Error(fault))
@@ -179,6 +178,7 @@ export class IncomingStream {
       }
     })
     response.once('end', () => fail(END))
+    response.once('close', () => fail(new Error('the connection was closed')))
   }
 
   #fields(): Readonly<Record<string, string>> {
