@@ -199,6 +199,7 @@ export class Member {
           saveSnapshot: (snapshot) => this.#snapshots.save(snapshot),
           installSnapshot: (snapshot) => this.#snapshots.install(snapshot),
           leadershipChanged: (leader, isLeader) => this.#leadershipChanged(leader, isLeader),
+          isReachable: (id) => this.#transport.activeSinceMs(id) !== undefined,
           isOnlyVoter: () => this.#isOnlyVoter(),
           fatal: (error) => this.#fail(error),
         },

@@ -73,11 +73,9 @@ export class ReadIndex {
     for (const read of expired) read.failed(this.#timeoutError(read.deadlineMs))
   }
 
-  /** The leader is another one: what was asked of the old one will not be answered. */
+  /** The leader is another one: what was asked of the old one will not be answered, and is asked again at once. */
   leaderChanged(): void {
-    const reads = this.#round?.reads ?? []
-    this.#round = undefined
-    for (const read of reads) read.failed(new ApiError('leaderChanged'))
+    if (this.#round !== undefined) this.#round.startedMs = -Infinity
   }
 
   rejectAll(error: unknown): void {

@@ -27,6 +27,8 @@ export interface RaftLoopPorts {
   installSnapshot(snapshot: Snapshot): Promise<void>
   /** The leader (0n: none) or this member's role changed. */
   leadershipChanged(leader: bigint, isLeader: boolean): void
+  /** Whether messages to another member have a way now. */
+  isReachable(id: bigint): boolean
   /** Whether this member is the only voter: there is nobody to wait for, so it need not wait for a timeout to lead. */
   isOnlyVoter(): boolean
   /** Persistence failed or an invariant broke: the member must stop at once. */
@@ -229,8 +231,9 @@ export class RaftLoop {
     if (this.#batch.length === 0) return
     const entries = this.#batch
     const ids = this.#batchIds
-    // Without a leader proposals wait for one; the proposers' deadlines bound the wait.
-    if (this.#leader === 0n) return
+    // Without a leader proposals wait for one, as they do while there is no way to it: what is sent then is lost, and its
+    // proposer would not know. The proposers' deadlines bound the wait.
+    if (this.#leader === 0n || (!this.#isLeader && !this.#options.ports.isReachable(this.#leader))) return
     this.#batch = []
     this.#batchIds = []
     const refused = this.#node.proposeEntries(entries)
@@ -247,11 +250,11 @@ export class RaftLoop {
         const isLeader = raftState === 'leader'
         this.#isFollower = raftState === 'follower'
         if (lead !== this.#leader || isLeader !== this.#isLeader) {
-          if (this.#leader !== 0n && lead !== this.#leader) reads.leaderChanged()
+          if (lead !== 0n && lead !== this.#leader) reads.leaderChanged()
           this.#leader = lead
           this.#isLeader = isLeader
           ports.leadershipChanged(lead, isLeader)
-          if (this.#batch.length > 0) this.wake()
+          this.wake()
         }
       }
       for (const { requestCtx, index } of ready.readStates) {
