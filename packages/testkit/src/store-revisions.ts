@@ -34,7 +34,7 @@ export async function readStoreRevisions(
         const last = revisions.at(-1)?.revision
         reject(new Error(`watched up to revision ${last}, not ${revision}, in ${timeoutMs} ms`))
       }, timeoutMs)
-      cancel = stream.cancel
+      cancel = () => stream.cancel()
     })
   } finally {
     clearTimeout(timer)

@@ -63,7 +63,7 @@ export class Workload {
     const startMs = performance.now()
     let left = changes
     let timer: NodeJS.Timeout | undefined
-    let count = (_: HistoryCall): void => undefined
+    let count: ((call: HistoryCall) => void) | undefined
     try {
       await new Promise<void>((resolve, reject) => {
         timer = setTimeout(() => {
@@ -79,7 +79,7 @@ export class Workload {
       })
     } finally {
       clearTimeout(timer)
-      this.#waiters.delete(count)
+      if (count !== undefined) this.#waiters.delete(count)
     }
     return performance.now() - startMs
   }
