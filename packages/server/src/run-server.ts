@@ -9,6 +9,7 @@ import {
   parseServerArguments,
   platformName,
 } from './config/index.ts'
+import { peerTlsOf } from './listen/tls.ts'
 import { type RootLogger, createLogger, writeNotes } from './log/index.ts'
 import { Member } from './member.ts'
 import { createMetrics } from './metrics/index.ts'
@@ -84,6 +85,7 @@ async function runMember(config: ServerConfig, logger: RootLogger, options: RunS
   let listeners: Awaited<ReturnType<typeof openListeners>>
   try {
     listeners = await openListeners(config, systemDisk)
+    const peerTls = peerTlsOf(config, systemDisk)
     member = await Member.open(config, {
       disk: systemDisk,
       clock: systemClock,
@@ -92,7 +94,7 @@ async function runMember(config: ServerConfig, logger: RootLogger, options: RunS
       metrics,
       openBackend: openLmdbBackend,
       importBackend: importBbolt,
-      peerHttp: systemPeerHttp(undefined),
+      peerHttp: systemPeerHttp(peerTls),
       openTransport({ memberId, clusterId, ports }) {
         transport = new HttpPeerTransport({
           memberId,
@@ -104,6 +106,7 @@ async function runMember(config: ServerConfig, logger: RootLogger, options: RunS
           clock: systemClock,
           logger,
           metrics,
+          tls: peerTls,
           ports,
         })
         return transport

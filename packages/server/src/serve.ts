@@ -15,7 +15,7 @@ import { clientHttpHandler, handleMetrics } from './http/client-http.ts'
 import { Gateway } from './http/gateway.ts'
 import { handleHealth } from './http/health.ts'
 import { Listener } from './listen/listener.ts'
-import { tlsOptionsOf } from './listen/tls.ts'
+import { clientListenerTls, peerListenerTls } from './listen/tls.ts'
 import type { Logger } from './log/index.ts'
 import type { Member } from './member.ts'
 import { fillFromGrpc } from './metrics/fill.ts'
@@ -39,8 +39,8 @@ export interface Listeners {
 /** Binds every address of the configuration. @throws Error in etcd's words when one cannot be bound */
 export async function openListeners(config: ServerConfig, disk: Disk): Promise<Listeners> {
   const opened: Listener[] = []
-  const clientTls = tlsOptionsOf(config.clientTls, config, disk)
-  const peerTls = tlsOptionsOf(config.peerTls, config, disk)
+  const clientTls = clientListenerTls(config, disk)
+  const peerTls = peerListenerTls(config, disk)
   const openAll = async (urls: readonly EndpointUrl[], tls: typeof clientTls): Promise<Listener[]> => {
     const listeners: Listener[] = []
     for (const url of urls) {
@@ -64,6 +64,11 @@ export async function openListeners(config: ServerConfig, disk: Disk): Promise<L
     for (const listener of opened) listener.close()
     throw error
   }
+}
+
+function addressOf(socket: Socket): string {
+  const { remoteAddress = '', remotePort = 0 } = socket
+  return remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`
 }
 
 function isHttp2(socket: Socket): boolean {
@@ -99,6 +104,10 @@ export class Frontend {
     this.#logger = logger
     this.#grpc = grpcServer(member.services, config)
     this.#peerGrpc = grpcServer(member.services, config)
+    for (const listener of Object.values(listeners).flat() as Listener[]) {
+      listener.onRejected = (error, socket) =>
+        logger.warn('rejected connection', { 'remote-addr': addressOf(socket), error })
+    }
     metrics.beforeRender = () => {
       member.fillMetrics()
       fillFromGrpc(metrics, [this.#grpc, this.#peerGrpc])

@@ -1,6 +1,9 @@
 import { type Server, type Socket, createServer } from 'node:net'
-import { type TlsOptions, createServer as createTlsServer } from 'node:tls'
+import { type TLSSocket, createServer as createTlsServer } from 'node:tls'
 import { type EndpointUrl, isSecure, isUnix, socketPath } from '../config/index.ts'
+import { BAD_CERTIFICATE_HEADER, peerErrorText } from '../peer/dial-error.ts'
+import { type ClientCertificateRules, connectionFault } from './client-certificate.ts'
+import type { ListenerTls } from './tls.ts'
 
 /** Connections that the system may hold until this process accepts them. */
 const BACKLOG = 4096
@@ -10,6 +13,17 @@ const BACKLOG = 4096
  * and gets HTTP/1.1, so HTTP/2 has to carry nothing but gRPC.
  */
 const ALPNProtocols = ['http/1.1', 'h2']
+
+/** What a refused connection gets to read why it is. */
+const REFUSAL_TIMEOUT_MS = 1000
+/** Half a handshake is given this long to become a whole one. */
+const HANDSHAKE_TIMEOUT_MS = 10_000
+
+/**
+ * What is said on a connection whose certificate is refused. The runtime has finished the handshake by then, so that it
+ * is too late for the alert that belongs there.
+ */
+const REFUSAL = `HTTP/1.1 401 Unauthorized\r\n${BAD_CERTIFICATE_HEADER}: bad certificate\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`
 
 /** Go's wording of why an address could not be bound. */
 function bindError(url: EndpointUrl, error: NodeJS.ErrnoException): Error {
@@ -35,6 +49,8 @@ export class Listener {
   readonly #server: Server
   /** Not bound to anything: it takes over the TLS connections of a plain address. */
   readonly #tls: Server | undefined
+  /** Told of connections that are not served because of their TLS, in Go's words. */
+  onRejected: (error: string, socket: Socket) => void = () => undefined
   #waiting: Socket[] = []
   #serve: ((socket: Socket) => void) | undefined
 
@@ -52,19 +68,27 @@ export class Listener {
    * @param alsoTls the plain address is an https address too
    * @throws Error in the words of etcd: `listen tcp HOST:PORT: bind: address already in use`
    */
-  static async open(url: EndpointUrl, tls?: TlsOptions, alsoTls = false): Promise<Listener> {
+  static async open(url: EndpointUrl, tls?: ListenerTls, alsoTls = false): Promise<Listener> {
     if ((isSecure(url) || alsoTls) && tls === undefined) {
       throw new Error(`TLS key/cert must be provided for client url ${url.text} with HTTPS scheme`)
     }
     // Half-open: a client of HTTP/1.1 may end its side before it has its answer.
     const tlsServer =
       tls !== undefined && (isSecure(url) || alsoTls)
-        ? createTlsServer({ ...tls, allowHalfOpen: true, ALPNProtocols })
+        ? createTlsServer({
+            ...tls.options,
+            allowHalfOpen: true,
+            ALPNProtocols,
+            handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+          })
         : undefined
     const server =
       isSecure(url) && tlsServer !== undefined ? tlsServer : createServer({ allowHalfOpen: true })
     const listener = new Listener(url, server, server === tlsServer ? undefined : tlsServer)
-    tlsServer?.on('secureConnection', (socket: Socket) => listener.#accept(socket))
+    if (tlsServer !== undefined && tls !== undefined) {
+      tlsServer.on('secureConnection', (socket) => void listener.#acceptSecure(socket, tls.rules))
+      tlsServer.on('tlsClientError', (error, socket) => listener.onRejected(peerErrorText(error), socket))
+    }
     if (server !== tlsServer) server.on('connection', (socket: Socket) => listener.#accept(socket))
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(bindError(url, error)))
@@ -99,6 +123,23 @@ export class Listener {
     this.#server.close()
     for (const socket of this.#waiting) socket.destroy()
     this.#waiting = []
+  }
+
+  async #acceptSecure(socket: TLSSocket, rules: ClientCertificateRules): Promise<void> {
+    const giveUp = (): void => void socket.destroy()
+    socket.on('error', giveUp)
+    const fault = await connectionFault(socket, rules)
+    socket.removeListener('error', giveUp)
+    if (fault === undefined) {
+      if (!socket.destroyed) this.#accept(socket)
+      return
+    }
+    this.onRejected(fault.message, socket)
+    socket.on('error', giveUp)
+    socket.on('end', giveUp)
+    socket.setTimeout(REFUSAL_TIMEOUT_MS, giveUp)
+    socket.end(REFUSAL)
+    socket.resume()
   }
 
   #accept(socket: Socket): void {

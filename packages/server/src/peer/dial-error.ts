@@ -1,3 +1,5 @@
+import type { IncomingHttpHeaders } from 'node:http'
+
 /** TLS alerts (RFC 8446 section 6.2) in Go's words, which are what people look for in logs. */
 const alerts: Readonly<Record<number, string>> = {
   40: 'handshake failure',
@@ -21,3 +23,13 @@ export function peerErrorText(error: unknown): string {
   const text = alerts[Number(alert)]
   return alert !== '' && text !== undefined ? `remote error: tls: ${text}` : error.message
 }
+
+/** In the answer to a connection whose certificate was refused after the handshake, which is all that can be said then. */
+export const BAD_CERTIFICATE_HEADER = 'X-Etcd-Tls-Alert'
+
+/** Whether an answer is that the certificate was refused. */
+export function saysBadCertificate(headers: IncomingHttpHeaders): boolean {
+  return headers['x-etcd-tls-alert'] === 'bad certificate'
+}
+
+export const BAD_CERTIFICATE = 'remote error: tls: bad certificate'

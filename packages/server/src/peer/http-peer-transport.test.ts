@@ -452,7 +452,7 @@ class FastClock {
   monotonicMs = (): number => systemClock.monotonicMs() * 100
   setTimer = (delayMs: number, run: () => void): ReturnType<typeof systemClock.setTimer> =>
     systemClock.setTimer(delayMs / 100, run)
-  soon = systemClock.soon
+  soon = (run: () => void): void => systemClock.soon(run)
   sleep = (delayMs: number, signal?: AbortSignal): Promise<boolean> =>
     systemClock.sleep(delayMs / 100, signal)
 }

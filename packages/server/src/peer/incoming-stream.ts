@@ -6,7 +6,7 @@ import { hexId } from '../membership/ids.ts'
 import type { PeerMetrics } from '../metrics/index.ts'
 import { isFromCluster, type LocalIdentity, requestHeaders, supportsStreams } from './compatibility.ts'
 import { Deadline } from './deadline.ts'
-import { peerErrorText } from './dial-error.ts'
+import { BAD_CERTIFICATE, peerErrorText, saysBadCertificate } from './dial-error.ts'
 import { IDLE_TIMEOUT_MS } from './outgoing-stream.ts'
 import { type DialLimits, type PeerAddress, dialPeer } from './peer-address.ts'
 import type { PeerStatus } from './peer-status.ts'
@@ -144,6 +144,7 @@ export class IncomingStream {
   /** Why the answer is not a stream; it may also be the news that this member has been removed. */
   #faultOf(response: IncomingMessage): string | undefined {
     const { statusCode, headers } = response
+    if (saysBadCertificate(headers)) return BAD_CERTIFICATE
     if (!supportsStreams(headers)) return 'unsupported stream type'
     if (statusCode === 200) return undefined
     if (statusCode === 410 && isFromCluster(headers, this.#options.local)) {

@@ -6,7 +6,7 @@ import type { Message } from '@etcd-ts/raft'
 import type { PeerMetrics } from '../metrics/index.ts'
 import { isFromCluster, type LocalIdentity, requestHeaders } from './compatibility.ts'
 import { Deadline } from './deadline.ts'
-import { peerErrorText } from './dial-error.ts'
+import { BAD_CERTIFICATE, peerErrorText, saysBadCertificate } from './dial-error.ts'
 import { IDLE_TIMEOUT_MS } from './outgoing-stream.ts'
 import { type DialLimits, type PeerAddress, dialPeer } from './peer-address.ts'
 import type { PeerStatus } from './peer-status.ts'
@@ -141,6 +141,7 @@ export async function readPostAnswer(
   onRemoved: () => void,
 ): Promise<Error | undefined> {
   const body = await readShortBody(response)
+  if (saysBadCertificate(response.headers)) return new Error(BAD_CERTIFICATE)
   switch (response.statusCode) {
     case 204:
       return undefined

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { request as httpRequest } from 'node:http'
 import test from 'node:test'
 import { raftpb } from '@etcd-ts/api'
 import { type Message, MessageType, emptySnapshot } from '@etcd-ts/raft'
+import { systemPeerHttp } from './system-peer-http.ts'
 import { TestMember, serveRaw, startPair } from './test-member.ts'
 import type { SnapshotBody } from './transport.ts'
 
@@ -195,6 +194,7 @@ void test('success that comes before everything was sent is none', async (contex
   assert.deepEqual(a.snapshotReports, [[2n, false]])
 })
 
+const http = systemPeerHttp(undefined)
 const headers = {
   'X-Server-From': '2',
   'X-Server-Version': '3.5.33',
@@ -204,12 +204,14 @@ const headers = {
 
 /** Posts a body, and gives the answer as text. */
 async function post(url: string, body: Uint8Array): Promise<string> {
-  const request = httpRequest(`${url}/raft/snapshot`, { method: 'POST', headers })
-  request.end(body)
-  const [response] = (await once(request, 'response')) as [AsyncIterable<Buffer> & { statusCode: number }]
-  let text = ''
-  for await (const chunk of response) text += chunk.toString()
-  return `${response.statusCode} ${text}`
+  const answer = await http.request({
+    url: `${url}/raft/snapshot`,
+    method: 'POST',
+    headers,
+    body,
+    timeoutMs: 5000,
+  })
+  return `${answer.status} ${answer.body.toString()}`
 }
 
 function framed(message: Message): Buffer {
