@@ -18,13 +18,16 @@ export class ClusterMember {
   readonly server: ServerProcess
   /** Calls of this member alone; refused while it is down. */
   readonly grpc: GrpcClient
+  /** Whether the member counts in elections; a learner does not. */
+  isVoter: boolean
   #paused = false
 
-  constructor(scope: Scope, id: bigint, peerUrl: string, server: ServerProcess) {
+  constructor(scope: Scope, id: bigint, peerUrl: string, server: ServerProcess, isVoter: boolean) {
     this.name = server.name
     this.id = id
     this.peerUrl = peerUrl
     this.server = server
+    this.isVoter = isVoter
     this.grpc = new GrpcClient(server.endpoint)
     freeAfter(scope, () => this.grpc.close())
   }

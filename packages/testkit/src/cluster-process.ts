@@ -33,6 +33,8 @@ export interface JoinOptions {
   /** Instead of the cluster's. */
   readonly flags?: readonly string[]
   readonly learner?: boolean
+  /** A removed member whose name and URLs the new one gets; its data folder is left alone. For clusters without links. */
+  readonly replaces?: ClusterMember
 }
 
 /** The hash of one member's store. */
@@ -75,7 +77,7 @@ export class ClusterProcess {
     const initialCluster = servers.map(({ server, peerUrl }) => `${server.name}=${peerUrl}`).join(',')
     for (const { server, peerUrl } of servers) {
       const id = bootstrapMemberId([peerUrl], cluster.token)
-      await cluster.#admit(id, server, peerUrl, { initialCluster })
+      await cluster.#admit(id, server, peerUrl, true, { initialCluster })
     }
     return cluster
   }
@@ -135,21 +137,17 @@ export class ClusterProcess {
   ): Promise<ClusterMember> {
     const timeoutMs = options.timeoutMs ?? WAIT_MS
     return eventually('a leader that a majority knows', timeoutMs, async () => {
-      const asked = options.among ?? this.#members
+      const asked = (options.among ?? this.#members).filter((member) => member.isVoter)
       const known = await Promise.all(
         asked.map(async (member) => ({ member, status: await member.statusIfUp() })),
       )
-      const voters = asked.length - known.filter(({ status }) => status?.isLearner === true).length
-      const needed = options.among === undefined ? Math.floor(voters / 2) + 1 : voters
+      const needed = options.among === undefined ? Math.floor(asked.length / 2) + 1 : asked.length
       return known.find(({ member, status }) => {
         if (status === undefined || status.leader !== member.id || member === options.except) return false
-        const followers = known.filter(
-          (other) =>
-            other.status?.leader === member.id &&
-            other.status.raftTerm === status.raftTerm &&
-            !other.status.isLearner,
+        const agreeing = known.filter(
+          (other) => other.status?.leader === member.id && other.status.raftTerm === status.raftTerm,
         )
-        return followers.length >= needed
+        return agreeing.length >= needed
       })?.member
     })
   }
@@ -176,16 +174,12 @@ export class ClusterProcess {
    */
   async hashKv(revision?: number): Promise<MemberHash[]> {
     await this.settled()
-    const up = []
-    for (const member of this.#members) {
-      const status = await member.statusIfUp()
-      // A learner refuses the call.
-      if (status !== undefined && !status.isLearner)
-        up.push({ member, revision: status.header?.revision ?? 0 })
-    }
-    const at = revision ?? up[0]?.revision ?? 0
+    // A learner refuses the call.
+    const voters = this.#members.filter((member) => member.isVoter && member.isUp)
+    const newest = await voters[0]?.status()
+    const at = revision ?? newest?.header?.revision ?? 0
     return Promise.all(
-      up.map(async ({ member }) => {
+      voters.map(async (member) => {
         const { hash, compactRevision } = await member.grpc.call(etcdserverpb.MaintenanceService.HashKV, {
           revision: BigInt(at),
         })
@@ -254,7 +248,7 @@ export class ClusterProcess {
     )
     const others = this.#members.map((member) => `${member.name}=${member.peerUrl}`)
     const initialCluster = [...others, `${server.name}=${peerUrl}`].join(',')
-    return this.#admit(id, server, peerUrl, { initialCluster, state: 'existing' })
+    return this.#admit(id, server, peerUrl, !isLearner, { initialCluster, state: 'existing' })
   }
 
   /** Makes a voter of a learner, as soon as it has caught up. */
@@ -272,6 +266,7 @@ export class ClusterProcess {
       },
       learner,
     )
+    learner.isVoter = true
   }
 
   /** Removes a member, which ends by itself if it is running, and waits for its end. */
@@ -350,9 +345,11 @@ export class ClusterProcess {
   async #createServer(options: JoinOptions): Promise<{ server: ServerProcess; peerUrl: string }> {
     const program = options.program ?? this.#options.program ?? ourServer()
     const flags = options.flags ?? this.#options.flags ?? []
+    const replaced = options.replaces?.server
     const server = await ServerProcess.create(this.#scope, {
       program,
-      name: options.name ?? `m${++this.#named}`,
+      name: options.name ?? options.replaces?.name ?? `m${++this.#named}`,
+      ...(replaced === undefined ? {} : { ports: { client: replaced.clientPort, peer: replaced.peerPort } }),
       flags: typeof flags === 'function' ? flags(program) : flags,
       ...(this.#options.env === undefined ? {} : { env: this.#options.env }),
     })
@@ -365,10 +362,11 @@ export class ClusterProcess {
     id: bigint,
     server: ServerProcess,
     peerUrl: string,
+    isVoter: boolean,
     settings: ClusterSettings,
   ): Promise<ClusterMember> {
     server.cluster = { token: this.token, advertisePeerUrl: peerUrl, ...settings }
-    const member = new ClusterMember(this.#scope, id, peerUrl, server)
+    const member = new ClusterMember(this.#scope, id, peerUrl, server, isVoter)
     await this.#links?.add(
       this.#scope,
       { name: member.name, idHex: member.idHex, port: server.peerPort },
