@@ -1,4 +1,4 @@
-import type { Clock } from '@etcd-ts/platform'
+import type { Clock, Timer } from '@etcd-ts/platform'
 
 /** A clock for tests on which nobody waits: whoever sleeps has slept. Its timers never fire. */
 export class FastClock implements Clock {
@@ -14,7 +14,7 @@ export class FastClock implements Clock {
     return this.#nowMs
   }
 
-  setTimer(): { cancel(): void } {
+  setTimer(_delayMs: number, _run: () => void): Timer {
     return {
       cancel() {
         // It never fires.
