@@ -234,6 +234,15 @@ void test('an update is proposed as it is when it can harm nobody, else only wit
   )
 })
 
+void test('an update of a learner says that it is one, for members that would forget it', async () => {
+  const { reconfiguration, proposed } = world(sampleCluster(...three(), learner))
+  await reconfiguration.update(4n, ['http://a:1'])
+  assert.equal(
+    Buffer.from(proposed[0]?.context ?? []).toString(),
+    '{"id":4,"peerURLs":["http://a:1"],"isLearner":true}',
+  )
+})
+
 const learner = sampleMember(4n, { isLearner: true })
 const matches = (learnerMatch: number) => (id: bigint) =>
   id === 4n ? learnerMatch : id < 4n ? 100 : undefined

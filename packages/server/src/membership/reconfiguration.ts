@@ -88,8 +88,11 @@ export class Reconfiguration {
   /** Replaces the peer URLs of a member. @throws ApiError `memberBadUrls` and what applying the change refuses */
   async update(id: bigint, peerUrls: readonly string[]): Promise<readonly Member[]> {
     // Other members end at once when they apply URLs that they cannot connect to; alone there is nobody to harm.
-    if (this.#ports.cluster.members().length > 1) checkedUrls(peerUrls)
-    const member: Member = { id, peerUrls, isLearner: false, name: '', clientUrls: [] }
+    const { cluster } = this.#ports
+    if (cluster.members().length > 1) checkedUrls(peerUrls)
+    // Older members take over the flag from here, and would make a voter of a learner in their books if it were not there.
+    const isLearner = cluster.member(id)?.isLearner ?? false
+    const member: Member = { id, peerUrls, isLearner, name: '', clientUrls: [] }
     const members = await this.#ports.proposeConfChange({
       type: ConfChangeType.ConfChangeUpdateNode,
       nodeId: id,
