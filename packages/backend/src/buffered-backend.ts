@@ -118,6 +118,8 @@ export class BufferedBackend implements Backend {
   #drainWaiters: Waiter[] = []
   #failure: BackendError | undefined
   #closed = false
+  /** How often other rows have taken the place of all. */
+  #installed = 0
   readonly #replacements = new WeakMap<BackendReplacement, StoreReplacement>()
 
   constructor(store: RowStore, options: BufferedBackendOptions) {
@@ -242,21 +244,24 @@ export class BufferedBackend implements Backend {
   }
 
   exportBbolt(): Promise<BboltExport> {
-    return new Promise((resolve, reject) =>
+    return new Promise((resolve, reject) => {
+      const installed = this.#installed
       this.#afterCommit({
-        resolve: () => resolve(this.#pinExport()),
+        resolve: () => resolve(this.#pinExport(installed)),
         reject,
-        replaced: () => reject(new BackendError('replaced', 'other rows took the place of those to export')),
-      }),
-    )
+        replaced: () => reject(replaced()),
+      })
+    })
   }
 
-  async #pinExport(): Promise<BboltExport> {
+  /** @param installed `#installed` as it was when the rows were asked for */
+  async #pinExport(installed: number): Promise<BboltExport> {
     const store = this.#store
     if (store.pinExport === undefined) return exportSnapshot(store.snapshot())
     let measured: Promise<BboltExport> | undefined
-    // Before the next batch: it is the store's next work.
+    // No batch comes before it, but an installation may.
     await this.#alone(async () => {
+      if (this.#installed !== installed) throw replaced()
       measured = (await store.pinExport!()).measured
     })
     return measured!
@@ -281,6 +286,7 @@ export class BufferedBackend implements Backend {
       await this.#alone(() =>
         this.#store.install(opened, () => {
           superseded = this.#forget()
+          this.#installed++
           swapped()
         }),
       )
@@ -455,6 +461,10 @@ export class BufferedBackend implements Backend {
     for (const waiter of waiters) waiter.reject(failure)
     this.#options.onWriteFailed(failure)
   }
+}
+
+function replaced(): BackendError {
+  return new BackendError('replaced', 'other rows took the place of those that were to be exported')
 }
 
 function messageOf(error: unknown): string {

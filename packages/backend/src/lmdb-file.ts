@@ -13,7 +13,7 @@
  * A bbolt file, as etcd itself writes it, has the magic 0xED0CDAED at offset 16.
  */
 // oxlint-disable-next-line no-restricted-imports -- LMDB does its own I/O, past any Disk that could be given to it
-import { closeSync, existsSync, fstatSync, openSync, readSync, readdirSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readSync, readdirSync, rmSync } from 'node:fs'
 // oxlint-disable-next-line no-restricted-imports -- as above
 import { open } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -126,5 +126,15 @@ export async function syncPath(path: string): Promise<void> {
     await handle.sync()
   } finally {
     await handle.close()
+  }
+}
+
+/** `syncPath`, blocking. */
+export function syncPathNow(path: string): void {
+  const file = openSync(path, 'r')
+  try {
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
   }
 }

@@ -59,8 +59,13 @@ interface FileStats extends Stats {
   readonly pageSize: number
   readonly lastPageNumber: number
   readonly root: Stats
-  readonly free: Stats
+  readonly free: Stats & { readonly entryCount: number }
 }
+
+/** A transaction that is committed before the call returns, and not synced. */
+const COMMIT_UNSYNCED = 0x10002
+/** No row has such a key: it is removed by the transaction that puts it. */
+const PASSING_KEY = Uint8Array.of(0)
 
 function pagesOf(stats: Stats): number {
   return stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages
@@ -86,6 +91,26 @@ export class LmdbFile implements StoreReader {
   constructor(path: string, options: LmdbFileOptions = {}) {
     this.root = open<Uint8Array, Uint8Array>(path, { ...rootOptions, ...options })
     this.tables = bucketNames.map((name) => this.root.openDB<Uint8Array, Uint8Array>(name, tableOptions))
+  }
+
+  /**
+   * Makes the list of free pages not empty, for which a few pages are rewritten. With an empty one the library (3.5.6) does
+   * not survive a commit that frees more pages than fit into one entry of it: it looks for free pages in the very entry that
+   * it is about to write. Only files that were copied or just made have an empty list.
+   *
+   * @returns whether anything was written; that is not synced
+   */
+  seedFreeList(): boolean {
+    const { free } = this.root.getStats() as FileStats
+    if (free.entryCount > 0) return false
+    const table = this.tables[bucketIndex.meta]!
+    // The library takes what says how to commit; its declaration does not say so.
+    const root = this.root as unknown as { transactionSync(write: () => void, flags: number): void }
+    root.transactionSync(() => {
+      table.putSync(PASSING_KEY, PASSING_KEY)
+      table.removeSync(PASSING_KEY)
+    }, COMMIT_UNSYNCED)
+    return true
   }
 
   peek(bucket: Bucket, key: Uint8Array): Uint8Array | undefined {

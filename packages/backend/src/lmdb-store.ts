@@ -14,6 +14,7 @@ import {
   removeStrayLocks,
   removeTemporaryFiles,
   syncPath,
+  syncPathNow,
   temporaryFileOf,
 } from './lmdb-file.ts'
 import { REMOVED, type RowBatch } from './row-batch.ts'
@@ -99,6 +100,7 @@ export class LmdbStore implements RowStore {
       await syncPath(temporary)
       onStep('synced')
       next = new LmdbFile(temporary)
+      if (next.seedFreeList()) await syncPath(temporary)
       onStep('opened')
       renameSync(temporary, this.#path)
     } catch (error) {
@@ -197,7 +199,9 @@ function openFile(path: string, prepare: () => void = () => undefined): LmdbFile
   try {
     prepare()
     checkDataFile(path)
-    return new LmdbFile(path)
+    const file = new LmdbFile(path)
+    if (file.seedFreeList()) syncPathNow(path)
+    return file
   } catch (cause) {
     if (cause instanceof BackendError) throw cause
     const reason = isDamage(cause) ? 'damagedFile' : 'openFailed'

@@ -43,6 +43,7 @@ async function run(): Promise<void> {
       const progress = { rows: rows.rows, bytes: rows.bytes, sourceBytes: input.size() }
       send({ kind: 'progress', progress })
     }
+    file.seedFreeList()
   } finally {
     input.close()
     await file.root.close()
