@@ -6,20 +6,23 @@ import type { SimRandom } from './sim-random.ts'
  * A random set of members that must get along without the others: whichever of them is elected, it needs nobody else.
  *
  * @param latest the members of the newest configuration
- * @returns undefined while a membership change is under way, which may put a configuration in force that needs others
+ * @returns undefined while a membership change is under way, which may put a configuration in force that needs others,
+ *   and when even all of them are too few
  */
 export function someMajority(latest: readonly SimMember[], random: SimRandom): SimMember[] | undefined {
   if (latest.some((member) => !member.isUp || hasUnappliedChange(member))) return undefined
-  let chosen = [...latest]
+  const votes = new Map<bigint, boolean>()
+  for (const id of latest.flatMap(({ raft }) => raft.tracker.ids)) votes.set(id, false)
+  for (const { id } of latest) votes.set(id, true)
+  const suffices = ({ raft }: SimMember): boolean => raft.tracker.tally(votes) === 'won'
+  if (!latest.every(suffices)) return undefined
+  const chosen = new Set(latest)
   for (const member of shuffled(latest, random)) {
-    const without = chosen.filter((other) => other !== member)
-    const votes = new Map<bigint, boolean>()
-    for (const id of latest.flatMap(({ raft }) => raft.tracker.ids)) votes.set(id, false)
-    for (const { id } of without) votes.set(id, true)
-    const suffices = ({ raft }: SimMember): boolean => raft.tracker.tally(votes) === 'won'
-    if (without.length > 0 && latest.every(suffices)) chosen = without
+    votes.set(member.id, false)
+    if (chosen.size > 1 && latest.every(suffices)) chosen.delete(member)
+    else votes.set(member.id, true)
   }
-  return chosen
+  return [...chosen]
 }
 
 /** Whether a change is in its log that is not in force yet. */

@@ -70,6 +70,13 @@ export class SimNetwork {
     }
   }
 
+  /** Loses all that is under way. */
+  clear(): void {
+    const lost = this.#inFlight
+    this.#inFlight = []
+    for (const { message } of lost) this.#lost(message)
+  }
+
   heal(): void {
     this.#cut = new Set()
   }

@@ -51,6 +51,8 @@ export interface SimulationResult {
 export const ROUNDS = 500
 /** A tick of each clock a round. */
 const ROUNDS_TO_SETTLE_MAX = 2_000
+/** After these no proposal is on its way any more. */
+const ROUNDS_TO_CALM_DOWN = 5
 const MEMBERS_MAX = 9
 
 /**
@@ -457,6 +459,9 @@ export class Simulation {
     this.#network.heal()
     this.#paused.clear()
     for (const member of this.#members.values()) if (!member.isUp) this.#start(member)
+    this.#network.clear()
+    for (let rounds = 0; rounds < ROUNDS_TO_CALM_DOWN; rounds++) yield* this.#calmRound()
+    if (!this.#canRecover()) return
     const majority = someMajority(this.#latestMembers(), this.#random)
     if (majority !== undefined) {
       const ids = majority.map(({ id }) => id)
@@ -472,28 +477,25 @@ export class Simulation {
       yield* this.#settle(majority)
       this.#network.heal()
     }
-    if (this.#canRecover()) yield* this.#settle()
+    yield* this.#settle()
   }
 
   /** Whether those that are left could decide anything. */
   #canRecover(): boolean {
     if (this.#damaged.size === 0) return true
     const votes = new Map([...this.#members].map(([id, { isUp }]) => [id, isUp]))
-    return this.#up().every(({ raft }) => raft.tracker.tally(votes) === 'won')
+    const members = this.#up().filter(({ raft }) => raft.tracker.config.voters.incoming.length > 0)
+    return members.length > 0 && members.every(({ raft }) => raft.tracker.tally(votes) === 'won')
   }
 
   /** @param alone members that have to find together without the others; all of them otherwise */
   *#settle(alone?: readonly SimMember[]): Generator<undefined> {
     let goal = 0
     for (let rounds = 0; rounds < ROUNDS_TO_SETTLE_MAX; rounds++) {
-      this.#round++
       if (alone === undefined) this.#startAndStop()
-      for (const message of this.#network.advance(() => false)) this.#deliver(message)
-      for (const member of this.#up()) {
-        this.#act(member, () => member.node.tick())
-        while (this.#work(member));
-      }
-      yield
+      yield* this.#calmRound()
+      // A membership change that was under way may need one that is out for good.
+      if (!this.#canRecover()) return
       const leader = this.#leader(alone)
       if (leader === undefined) continue
       if (goal === 0) {
@@ -506,6 +508,16 @@ export class Simulation {
       if (rounds % 50 === 49) goal = 0
     }
     throw new Violation(`no recovery within ${ROUNDS_TO_SETTLE_MAX} rounds: ${this.#describe()}`)
+  }
+
+  *#calmRound(): Generator<undefined> {
+    this.#round++
+    for (const message of this.#network.advance(() => false)) this.#deliver(message)
+    for (const member of this.#up()) {
+      this.#act(member, () => member.node.tick())
+      while (this.#work(member));
+    }
+    yield
   }
 
   /** Members are up; those that were removed go once the others know of it, for whom they might have to vote. */

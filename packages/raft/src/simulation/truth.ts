@@ -168,7 +168,9 @@ export class Truth {
       const isOfLaterTerm = other.durableState.term > leaderTerm
       if (match === 0 || isOfLaterTerm || !this.#options.checksPromises) continue
       const term = log.term(match)
-      if (term === TERM_UNKNOWN || other.holdsDurably(match, term)) continue
+      // Entries of its own that an earlier term has left decide nothing: see the check of the term above.
+      const isOldOfItsOwn = other.id === id && term < leaderTerm
+      if (term === TERM_UNKNOWN || isOldOfItsOwn || other.holdsDurably(match, term)) continue
       throw new Violation(
         `leader ${id} takes ${other.id} to have ${match} of term ${term}, which its disk has not`,
       )
