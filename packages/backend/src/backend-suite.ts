@@ -5,6 +5,7 @@ import { type Backend, type BackendSnapshot, KEY_BYTES_MAX, type RowReader } fro
 import { type Bucket, bucketNames } from './buckets.ts'
 import type { BufferedBackendOptions } from './buffered-backend.ts'
 import { BackendError } from './error.ts'
+import { seeded } from './seeded.ts'
 
 /** A place for one backend: what one opening leaves there, the next one finds. */
 export interface BackendPlace {
@@ -52,17 +53,6 @@ const isReason =
   (reason: string) =>
   (error: unknown): boolean =>
     error instanceof BackendError && error.reason === reason
-
-/** A small generator of numbers (mulberry32): the same seed, the same run. */
-function seeded(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
 
 function unexpectedFailure(error: BackendError): void {
   throw error

@@ -43,9 +43,10 @@ export class PageTree {
   finish(): number {
     if (this.#branches.length === 0) return this.#pages.write(this.#leaf)
     this.#flush(this.#leaf, 0)
-    const top = this.#branches.length - 1
-    for (let level = 0; level < top; level++) this.#flush(this.#branches[level]!, level + 1)
-    return this.#pages.write(this.#branches[top]!)
+    // What goes up may fill the highest branch, and put one above it.
+    let level = 0
+    for (; level < this.#branches.length - 1; level++) this.#flush(this.#branches[level]!, level + 1)
+    return this.#pages.write(this.#branches[level]!)
   }
 
   /** Writes a page and tells the level above of it. */
