@@ -267,6 +267,10 @@ export class ClusterProcess {
       learner,
     )
     learner.isVoter = true
+    await eventually(`${learner.name} knows that it votes`, WAIT_MS, async () => {
+      const status = await learner.status()
+      return status.isLearner ? undefined : true
+    })
   }
 
   /** Removes a member, which ends by itself if it is running, and waits for its end. */

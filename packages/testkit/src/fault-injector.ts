@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync, existsSync, renameSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Scope } from './scope.ts'
 import { makeTempDir } from './temp-dir.ts'
 
@@ -39,6 +39,12 @@ export class FaultInjector {
   constructor(scope: Scope) {
     this.folder = makeTempDir(scope, 'faults')
     mkdirSync(join(this.folder, 'active'))
+  }
+
+  /** What a process must find in its environment, besides `nodeOptions`, to meet the faults. */
+  environment(nodeOptions = ''): Record<string, string> {
+    const preload = `--import ${pathToFileURL(this.preloadPath).href}`
+    return { NODE_OPTIONS: `${nodeOptions} ${preload}`.trim(), TESTKIT_FAULTS: this.folder }
   }
 
   /**

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { pathToFileURL } from 'node:url'
 import type { FaultInjector } from './fault-injector.ts'
 import { OutputLog } from './output-log.ts'
 import { reservePort } from './ports.ts'
@@ -82,9 +81,7 @@ export class ServerProcess {
     this.cluster = options.cluster
     this.#env = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...options.env }
     if (options.faults !== undefined) {
-      const preload = pathToFileURL(options.faults.preloadPath).href
-      this.#env['NODE_OPTIONS'] = `${this.#env['NODE_OPTIONS'] ?? ''} --import ${preload}`.trim()
-      this.#env['TESTKIT_FAULTS'] = options.faults.folder
+      Object.assign(this.#env, options.faults.environment(this.#env['NODE_OPTIONS']))
     }
   }
 
