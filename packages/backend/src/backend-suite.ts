@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type Clock, type Timer, systemClock } from '@etcd-ts/platform'
-import { type Backend, type BackendSnapshot, KEY_BYTES_MAX, type RowReader } from './backend.ts'
+import {
+  type Backend,
+  type BackendSnapshot,
+  type BboltExport,
+  KEY_BYTES_MAX,
+  type RowReader,
+} from './backend.ts'
+import { BboltRows } from './bbolt/import.ts'
+import { sourceOf } from './bbolt/source.ts'
 import { type Bucket, bucketNames } from './buckets.ts'
 import type { BufferedBackendOptions } from './buffered-backend.ts'
 import { BackendError } from './error.ts'
@@ -10,6 +18,8 @@ import { seeded } from './seeded.ts'
 /** A place for one backend: what one opening leaves there, the next one finds. */
 export interface BackendPlace {
   open(options: BufferedBackendOptions): Backend
+  /** Imports a bbolt file, beside the backend that is open. @returns the path for `openReplacement` */
+  import(file: Uint8Array): Promise<string>
   /** Removes the place; the backend is closed. */
   remove(): void
 }
@@ -53,6 +63,24 @@ const isReason =
   (reason: string) =>
   (error: unknown): boolean =>
     error instanceof BackendError && error.reason === reason
+
+/** Reads an export to its end. */
+async function contentOf(file: BboltExport): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of file.chunks()) chunks.push(chunk)
+  const content = Buffer.concat(chunks)
+  assert.equal(content.length, file.sizeBytes)
+  return content
+}
+
+/** The rows of a bbolt file as `rowsOf` gives those of a bucket. */
+function rowsIn(file: Uint8Array, bucket: Bucket): string[] {
+  const rows: string[] = []
+  for (const [name, { key, value }] of new BboltRows(sourceOf(file)).all()) {
+    if (name === bucket) rows.push(`${text(key)}=${text(value)}`)
+  }
+  return rows
+}
 
 function unexpectedFailure(error: BackendError): void {
   throw error
@@ -376,6 +404,168 @@ export function backendSuite(name: string, createPlace: () => BackendPlace): voi
         assert.equal(text(again.get('meta', bytes('meanwhile'))), '1')
         await again.close()
       }))
+
+    void test('a commit of many removals after a defragmentation', () =>
+      withBackend(async (backend) => {
+        for (let round = 0; round < 2; round++) {
+          for (let i = 0; i < 1500; i++) backend.put('key', bytes(`k${i}`), Buffer.alloc(4000, i))
+          await backend.commit()
+          await backend.defragment()
+          for (let i = 0; i < 1500; i++) if (i !== 700) backend.delete('key', bytes(`k${i}`))
+          await backend.commit()
+          assert.deepEqual(rowsOf(backend, 'key'), [`k700=${'\xbc'.repeat(4000)}`])
+        }
+      }))
+
+    void test('an export is a bbolt file of what was written before it was asked for', () =>
+      withBackend(async (backend) => {
+        let applied = 0
+        backend.setCommitHook(() => backend.put('meta', bytes('consistent_index'), bytes(`${applied}`)))
+        for (let i = 0; i < 3000; i++) backend.put('key', bytes(`k${1000 + i}`), Buffer.alloc(i % 600, 65))
+        applied = 7
+        const asked = backend.exportBbolt()
+        applied = 8 // too late: the hook has run
+        const expected = rowsOf(backend, 'key')
+        backend.put('key', bytes('k1000'), bytes('later'))
+        backend.delete('key', bytes('k1001'))
+        await backend.commit()
+        const file = await asked
+        backend.put('key', bytes('even'), bytes('later'))
+        await backend.commit()
+        const content = await contentOf(file)
+        assert.deepEqual(rowsIn(content, 'key'), expected)
+        assert.deepEqual(rowsIn(content, 'meta'), ['consistent_index=7'])
+        const again = await contentOf(await backend.exportBbolt())
+        assert.deepEqual(rowsIn(again, 'key'), rowsOf(backend, 'key'))
+        assert.deepEqual(rowsIn(again, 'meta'), ['consistent_index=8'])
+      }))
+
+    void test('exports of one moment are equal to the byte; closed or left early they do no harm', () =>
+      withBackend(async (backend) => {
+        for (let i = 0; i < 2000; i++) backend.put('key', bytes(`k${i}`), Buffer.alloc(500, i))
+        const files = await Promise.all([1, 2, 3, 4].map(() => backend.exportBbolt()))
+        const [first, second, third, fourth] = files as [BboltExport, BboltExport, BboltExport, BboltExport]
+        third.close()
+        third.close()
+        await assert.rejects(contentOf(third), isReason('closed'))
+        for await (const chunk of fourth.chunks()) {
+          assert.ok(chunk.length > 0 && chunk.length <= 128 * 1024)
+          break
+        }
+        await backend.defragment()
+        const [a, b] = await Promise.all([contentOf(first), contentOf(second)])
+        assert.ok(a.equals(b))
+        assert.deepEqual(rowsIn(a, 'key'), rowsOf(backend, 'key'))
+        await assert.rejects(contentOf(first))
+      }))
+
+    void test('a backend that is closed ends its exports', async () => {
+      const place = createPlace()
+      const backend = place.open(defaults)
+      for (let i = 0; i < 5000; i++) backend.put('key', bytes(`k${i}`), Buffer.alloc(500, i))
+      const file = await backend.exportBbolt()
+      const reading = contentOf(file).then(
+        () => undefined, // read to its end in time
+        (error: unknown) => assert.ok(isReason('closed')(error), String(error)),
+      )
+      await backend.close()
+      await reading
+      const again = place.open(defaults)
+      assert.equal(again.range('key').length, 5000)
+      await again.close()
+      place.remove()
+    })
+
+    void test('a replacement takes the place of all rows at once', () =>
+      withBackend(async (backend, place) => {
+        backend.put('key', bytes('a'), bytes('new'))
+        backend.put('meta', bytes('m'), bytes('new'))
+        const path = await place.import(await contentOf(await backend.exportBbolt()))
+        backend.put('key', bytes('a'), bytes('old'))
+        backend.put('key', bytes('b'), bytes('old'))
+        await backend.commit()
+        backend.put('key', bytes('c'), bytes('not committed'))
+        const old = await backend.snapshot()
+        const oldFile = await backend.exportBbolt()
+        backend.put('key', bytes('d'), bytes('not committed'))
+
+        const replacement = backend.openReplacement(path)
+        assert.deepEqual(rowsOf(replacement, 'key'), ['a=new'])
+        assert.equal(text(replacement.get('meta', bytes('m'))), 'new')
+        assert.equal(backend.range('key').length, 4)
+        const committed = backend.commit()
+        backend.put('key', bytes('e'), bytes('not committed'))
+        let calls = 0
+        const installed = backend.install(replacement, () => {
+          calls++
+          assert.deepEqual(rowsOf(backend, 'key'), ['a=new'])
+          backend.put('key', bytes('f'), bytes('after'))
+        })
+        const late = backend.exportBbolt()
+        await assert.rejects(late, isReason('replaced'))
+        await installed
+        await committed
+        assert.equal(calls, 1)
+        assert.deepEqual(rowsOf(backend, 'key'), ['a=new', 'f=after'])
+        assert.deepEqual(rowsOf(old, 'key'), ['a=old', 'b=old', 'c=not committed'])
+        assert.deepEqual(rowsIn(await contentOf(oldFile), 'key'), rowsOf(old, 'key'))
+        old.close()
+        await replacement.close()
+        await backend.defragment()
+        await backend.close()
+        const again = place.open(defaults)
+        assert.deepEqual(rowsOf(again, 'key'), ['a=new', 'f=after'])
+        await again.close()
+      }))
+
+    void test('replacements follow one another; one that is given up stays where it is', () =>
+      withBackend(async (backend, place) => {
+        const views: [BackendSnapshot, string[]][] = []
+        for (let round = 0; round < 4; round++) {
+          for (let i = 0; i < 300; i++) backend.put('key', bytes(`k${i}`), Buffer.alloc(900, 48 + round))
+          const expected = rowsOf(backend, 'key')
+          const path = await place.import(await contentOf(await backend.exportBbolt()))
+          backend.delete('key', bytes('k1'))
+          views.push([await backend.snapshot(), rowsOf(backend, 'key')])
+          await backend.openReplacement(path).close()
+          await backend.install(path)
+          assert.deepEqual(rowsOf(backend, 'key'), expected)
+        }
+        for (const [view, expected] of views) {
+          assert.deepEqual(rowsOf(view, 'key'), expected)
+          view.close()
+        }
+      }))
+
+    void test('what is no data file replaces nothing', () =>
+      withBackend(async (backend) => {
+        backend.put('key', bytes('a'), bytes('1'))
+        await backend.commit()
+        assert.throws(() => backend.openReplacement('/nowhere/db'), isReason('openFailed'))
+        await assert.rejects(backend.install('/nowhere/db'), isReason('openFailed'))
+        assert.deepEqual(rowsOf(backend, 'key'), ['a=1'])
+      }))
+
+    void test('a backend that is abandoned forgets what was not committed', async () => {
+      const place = createPlace()
+      const backend = place.open(defaults)
+      backend.put('key', bytes('a'), bytes('1'))
+      await backend.commit()
+      backend.put('key', bytes('b'), bytes('2'))
+      const underWay = backend.commit()
+      backend.put('key', bytes('c'), bytes('3'))
+      const waiting = backend.commit()
+      backend.setCommitHook(() => assert.fail('nothing is described any more'))
+      backend.put('key', bytes('d'), bytes('4'))
+      await Promise.all([backend.abandon(), underWay, assert.rejects(waiting, isReason('closed'))])
+      await backend.abandon()
+      await backend.close()
+      assert.throws(() => backend.put('key', bytes('e'), bytes('')), isReason('closed'))
+      const again = place.open(defaults)
+      assert.deepEqual(rowsOf(again, 'key'), ['a=1', 'b=2'])
+      await again.close()
+      place.remove()
+    })
 
     void test('sizes: pages in use within the file, and what pending rows will need', () =>
       withBackend(async (backend) => {

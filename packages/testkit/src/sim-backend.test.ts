@@ -2,14 +2,26 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Backend, BackendError, type BufferedBackendOptions } from '@etcd-ts/backend'
 import { backendSuite } from '@etcd-ts/backend/suite'
-import { type SimBackendFault, SimBackendFile } from './sim-backend.ts'
+import { type SimBackendFault, SimBackendFile, simImporter } from './sim-backend.ts'
 import { SeededRandom } from './seeded-random.ts'
 import { SimClock } from './sim-clock.ts'
-import { SimCrashError } from './sim-disk.ts'
+import { SimCrashError, SimDisk } from './sim-disk.ts'
 
 backendSuite('simulated backend', () => {
   const file = new SimBackendFile()
-  return { open: (options) => file.open(options), remove: () => undefined }
+  const disk = new SimDisk()
+  disk.makeDirectory('/data')
+  let imports = 0
+  return {
+    open: (options) => file.open(options, disk),
+    async import(content) {
+      const target = `/data/${imports++}.snap.db`
+      disk.writeFile('/data/received', content)
+      await simImporter(disk)({ source: '/data/received', target })
+      return target
+    },
+    remove: () => undefined,
+  }
 })
 
 const bytes = (text: string): Uint8Array => Buffer.from(text)

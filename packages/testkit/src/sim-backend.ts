@@ -251,14 +251,15 @@ class SimReplacement implements StoreReplacement {
  * it has its name.
  */
 export function simImporter(disk: Disk): BackendImporter {
-  return async ({ source, target, signal, onProgress }) => {
+  return async (options) => {
+    const { source, target, signal } = options
     const input = disk.open(source, 'read')
     const rows = new BboltRows(input)
     for (const _row of rows.all()) if (signal?.aborted === true) break
     input.close()
     if (signal?.aborted === true) throw new BackendError('closed', 'the import was given up')
     const { imported } = rows
-    onProgress?.({ rows: imported.rows, bytes: imported.bytes, sourceBytes: imported.bytes })
+    options.onProgress?.({ rows: imported.rows, bytes: imported.bytes, sourceBytes: imported.bytes })
     const draft = join(dirname(target), `tmp.import.${basename(target)}`)
     disk.writeFile(draft, disk.readFile(source))
     const output = disk.open(draft, 'write')

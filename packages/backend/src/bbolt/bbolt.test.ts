@@ -7,7 +7,8 @@ import { seeded } from '../seeded.ts'
 import { etcdDatabases } from './etcd-databases.ts'
 import { BRANCH, LEAF, PAGE_BYTES, readMetaPage, writeMetaPage } from './format.ts'
 import { BboltReader } from './reader.ts'
-import { type Rows, encodeAll, faultOf, readAll, sourceOf, storeOf } from './file-fixture.ts'
+import { sourceOf } from './source.ts'
+import { type Rows, encodeAll, faultOf, readAll, storeOf } from './file-fixture.ts'
 
 const number = (value: number): string => {
   const bytes = Buffer.alloc(17, '_')
@@ -302,7 +303,7 @@ void describe('bbolt files that are not whole', () => {
     const small = encodeAll(
       storeOf(filled({ key: many(300, (i) => (i % 50 === 0 ? 5000 : 100)), meta: many(20, () => 9) })),
     )
-    const used = [...Array.from({ length: small.length / PAGE_BYTES }, (_, page) => page * PAGE_BYTES)]
+    const used = Array.from({ length: small.length / PAGE_BYTES }, (_, page) => page * PAGE_BYTES)
     let faults = 0
     for (let round = 0; round < 6000; round++) {
       const file = Buffer.from(small)

@@ -2,19 +2,8 @@
 import { BackendError } from '../error.ts'
 import type { StoreReader } from '../row-store.ts'
 import { encodeBbolt, measureBbolt, sizeOf } from './encode.ts'
-import { BboltReader, type BboltSource } from './reader.ts'
-
-export function sourceOf(bytes: Uint8Array): BboltSource {
-  return {
-    path: 'test.db',
-    size: () => bytes.length,
-    readAt(out, position) {
-      const part = bytes.subarray(position, position + out.length)
-      out.set(part)
-      return part.length
-    },
-  }
-}
+import { BboltReader } from './reader.ts'
+import { sourceOf } from './source.ts'
 
 export type Rows = [key: string, value: string][]
 

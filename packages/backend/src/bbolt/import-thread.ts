@@ -31,7 +31,8 @@ function removeFile(path: string): void {
 }
 
 /** Resolves when the thread has done its work and ended. */
-function convert(task: ImportTask, { signal, onProgress }: ImportOptions): Promise<Imported> {
+function convert(task: ImportTask, options: ImportOptions): Promise<Imported> {
+  const { signal } = options
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) throw new BackendError('closed', 'the import was given up')
     const worker = new Worker(new URL('./import-worker.js', import.meta.url), {
@@ -49,7 +50,7 @@ function convert(task: ImportTask, { signal, onProgress }: ImportOptions): Promi
     }
     signal?.addEventListener('abort', giveUp)
     worker.on('message', (message: ImportMessage) => {
-      if (message.kind === 'progress') onProgress?.(message.progress)
+      if (message.kind === 'progress') options.onProgress?.(message.progress)
       else if (message.kind === 'done') outcome = message.imported
       else outcome = fromSent(message.error)
     })

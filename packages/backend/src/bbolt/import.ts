@@ -1,8 +1,7 @@
-import type { Disk } from '@etcd-ts/platform'
 import { type Bucket, bucketNames } from '../buckets.ts'
 import { BackendError } from '../error.ts'
 import { KEY_BYTES_MAX } from '../backend.ts'
-import { BboltReader, type BboltRow } from './reader.ts'
+import { BboltReader, type BboltRow, type BboltSource } from './reader.ts'
 
 export interface ImportProgress {
   readonly rows: number
@@ -65,7 +64,7 @@ export class BboltRows {
   #term = 0
 
   /** @throws BackendError `foreignFile`, `damagedFile` */
-  constructor(file: ReturnType<Disk['open']>) {
+  constructor(file: BboltSource) {
     this.#reader = new BboltReader(file)
   }
 

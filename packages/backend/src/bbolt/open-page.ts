@@ -1,4 +1,4 @@
-import { BRANCH, ELEMENT_BYTES, LEAF, PAGE_HEADER_BYTES, pagesFor, writePageNumber } from './format.ts'
+import { type BRANCH, ELEMENT_BYTES, LEAF, PAGE_HEADER_BYTES, pagesFor, writePageNumber } from './format.ts'
 
 const FIELDS = 3
 /** Room for what fits into a page, to begin with. */
