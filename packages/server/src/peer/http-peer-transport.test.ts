@@ -424,7 +424,7 @@ void test('requests are checked in the order and with the words of etcd', async 
   assert.equal(a.received.length, 2)
 
   assert.match(await ask('/raft/probing', {}), /^200 - - \{"OK":true,"Now":"\d{4}-.*Z"\}\n$/)
-  assert.equal(await ask('/raft/other', {}), '404 - - ')
+  assert.equal(await ask('/raft/other', {}), '404 - - 404 page not found\n')
 })
 
 void test('a probe measures the way and compares the clocks', async (context) => {

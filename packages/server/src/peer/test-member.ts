@@ -4,6 +4,7 @@ import { systemClock } from '@etcd-ts/platform'
 import { type Message, type MessageType, newMessage } from '@etcd-ts/raft'
 import { type Scope, freeAfter } from '@etcd-ts/testkit'
 import { type Logger, silentLogger } from '../log/index.ts'
+import { answerNotFound } from '../http/answer.ts'
 import { createMetrics } from '../metrics/index.ts'
 import { HttpPeerTransport, type HttpPeerTransportOptions } from './http-peer-transport.ts'
 
@@ -96,7 +97,7 @@ export class TestMember {
       socket.once('close', () => member.sockets.delete(socket))
     })
     server.on('request', (request, response) => {
-      if (!member.transport.handle(request, response)) response.writeHead(404).end()
+      if (!member.transport.handle(request, response)) answerNotFound(response)
     })
     freeAfter(scope, () => member.stop())
     return member
