@@ -128,8 +128,9 @@ async function runMember(config: ServerConfig, logger: RootLogger, options: RunS
     if (stopping) return
     stopping = true
     void (async () => {
-      await frontend.close()
+      await frontend.closeClients()
       await member.stop()
+      await frontend.closePeers()
       logger.info('closed etcd server', { name: config.name })
       logger.close()
       exitProcess()

@@ -88,7 +88,8 @@ export class Frontend {
   readonly #config: ServerConfig
   readonly #grpc: GrpcServer
   readonly #peerGrpc: GrpcServer
-  readonly #http: HttpServer[] = []
+  readonly #clientServers: HttpServer[] = []
+  #peerServer: HttpServer | undefined
   readonly #logger: Logger
 
   constructor(
@@ -117,12 +118,13 @@ export class Frontend {
   /** Answers other members. */
   servePeers(handlers: readonly PeerHandler[]): void {
     // The body of a snapshot takes as long as it takes; the transport ends one that stalls.
-    const http = this.#httpServer(
+    const http = createHttpServer(
       (request, response) => {
         if (!handlers.some((handle) => handle(request, response))) answerNotFound(response)
       },
       { requestTimeout: 0 },
     )
+    this.#peerServer = http
     for (const listener of this.#listeners.peer)
       listener.serve((socket) => split(listener, socket, this.#peerGrpc, http))
   }
@@ -138,7 +140,7 @@ export class Frontend {
       maxRequestMessageBytes: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,
     })
     const render = (): ReturnType<ServerMetrics['render']> => metrics.render()
-    const clientHttp = this.#httpServer(
+    const clientHttp = createHttpServer(
       clientHttpHandler(
         {
           health: member.health,
@@ -154,9 +156,11 @@ export class Frontend {
         onError,
       ),
     )
-    const metricsHttp = this.#httpServer((request, response) => {
+    const metricsHttp = createHttpServer((request, response) => {
       void answerMetricsListener(member, render, request, response).catch(onError)
     })
+
+    this.#clientServers.push(clientHttp, metricsHttp)
 
     const splitClient = config.listenClientHttpUrls.length === 0
     const listeners = this.#listeners
@@ -187,21 +191,27 @@ export class Frontend {
     }
   }
 
-  /** Accepts no more, lets calls in progress end for a moment, then closes every connection. */
-  async close(): Promise<void> {
-    for (const listener of Object.values(this.#listeners).flat()) (listener as Listener).close()
-    for (const server of this.#http) server.closeAllConnections()
-    await Promise.all([this.#grpc.close(DRAIN_MS), this.#peerGrpc.close(DRAIN_MS)])
+  /** Accepts clients no more, lets their calls in progress end for a moment, then closes their connections. */
+  async closeClients(): Promise<void> {
+    const { client, clientHttp, metrics } = this.#listeners
+    for (const listener of [...client, ...clientHttp, ...metrics]) listener.close()
+    for (const server of this.#clientServers) server.closeAllConnections()
+    await this.#grpc.close(DRAIN_MS)
   }
 
-  #httpServer(
-    handle: (request: IncomingMessage, response: ServerResponse) => void,
-    options: ServerOptions = {},
-  ): HttpServer {
-    const server = createServer({ ...options, headersTimeout: SNIFF_TIMEOUT_MS }, handle)
-    this.#http.push(server)
-    return server
+  /** Closes the connections of other members, which are needed for as long as the member runs. */
+  async closePeers(): Promise<void> {
+    for (const listener of this.#listeners.peer) listener.close()
+    this.#peerServer?.closeAllConnections()
+    await this.#peerGrpc.close(0)
   }
+}
+
+function createHttpServer(
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+  options: ServerOptions = {},
+): HttpServer {
+  return createServer({ ...options, headersTimeout: SNIFF_TIMEOUT_MS }, handle)
 }
 
 function grpcServer(services: ServiceTable, config: ServerConfig): GrpcServer {

@@ -1,12 +1,17 @@
+import type { Clock } from '@etcd-ts/platform'
 import type { Logger } from '../log/index.ts'
 import { hexId } from '../membership/ids.ts'
 import { type MemberAttributes, attributesJson } from '../membership/member.ts'
+
+/** Between a try that failed and the next: some fail at once. */
+const RETRY_MS = 50
 
 export interface PublicationOptions {
   readonly memberId: bigint
   readonly clusterId: bigint
   readonly attributes: MemberAttributes
   readonly requestTimeoutMs: number
+  readonly clock: Clock
   readonly logger: Logger
   readonly signal: AbortSignal
   /** Has a v2 node set through the log. */
@@ -15,7 +20,7 @@ export interface PublicationOptions {
 
 /** Tells the cluster this member's name and client URLs; tries until that is applied here, or the member stops. */
 export async function publish(options: PublicationOptions): Promise<void> {
-  const { memberId, clusterId, attributes, requestTimeoutMs, logger, signal, putV2 } = options
+  const { memberId, clusterId, attributes, requestTimeoutMs, clock, logger, signal, putV2 } = options
   const path = `/0/members/${hexId(memberId)}/attributes`
   while (!signal.aborted) {
     try {
@@ -34,6 +39,7 @@ export async function publish(options: PublicationOptions): Promise<void> {
         'local-member-id': hexId(memberId),
         error: String(error),
       })
+      await clock.sleep(RETRY_MS, signal)
     }
   }
 }
