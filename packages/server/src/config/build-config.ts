@@ -43,6 +43,7 @@ export function buildConfig(values: FlagValues, addresses: Addresses): ServerCon
     preVote: values.get('pre-vote'),
     strictReconfigCheck: values.get('strict-reconfig-check'),
     maxLearners: values.get('max-learners'),
+    clusterVersionMax: values.get('cluster-version-max') && `${values.get('cluster-version-max')}.0`,
     listenPeerUrls: values.get('listen-peer-urls'),
     listenClientUrls: values.get('listen-client-urls'),
     listenClientHttpUrls: values.get('listen-client-http-urls'),

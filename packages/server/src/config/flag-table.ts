@@ -243,6 +243,13 @@ const clustering = [
     'Serve the v2 API from v3 keys below this prefix.',
   ),
   flag('int', 'max-learners', '1', 'Clustering', 'Most learners in the cluster; the same on every member.'),
+  flag(
+    'string',
+    'cluster-version-max',
+    '',
+    'Clustering',
+    "Highest version, such as '3.4', that this member gives the cluster as its leader, so that older members may join.",
+  ),
 ] as const
 
 const discoveryV3 = [
@@ -901,6 +908,9 @@ export const flagTable = [
 
 export type KnownFlag = (typeof flagTable)[number]
 export type FlagName = KnownFlag['name']
+
+/** Flags that etcd does not have. */
+export const ownFlags: readonly FlagName[] = ['cluster-version-max']
 
 /** Flags of etcd 0.4: still accepted, as booleans with any value, and without effect. */
 export const ignoredFlags: readonly string[] = [

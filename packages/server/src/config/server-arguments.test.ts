@@ -427,6 +427,11 @@ for (const { args = [], env, file, error } of [
     error: 'unexpected TLS version "TLS1.1" (must be one of: TLS1.2, TLS1.3)',
   },
   {
+    name: 'a highest cluster version in three parts',
+    args: ['--cluster-version-max=3.4.0'],
+    error: '--cluster-version-max "3.4.0" must be a version such as "3.4"',
+  },
+  {
     args: ['--tls-min-version', 'TLS1.3', '--tls-max-version', 'TLS1.2'],
     error: 'min version (TLS1.3) is greater than max version (TLS1.2)',
   },

@@ -78,6 +78,8 @@ export interface ServerConfig {
   readonly preVote: boolean
   readonly strictReconfigCheck: boolean
   readonly maxLearners: number
+  /** `X.Y.0`; empty: this program's own. */
+  readonly clusterVersionMax: string
 
   readonly listenPeerUrls: readonly EndpointUrl[]
   readonly listenClientUrls: readonly EndpointUrl[]

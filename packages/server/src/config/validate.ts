@@ -38,6 +38,7 @@ export function validate(values: FlagValues, addresses: Addresses & { clientUrls
   }
   checkTracing(values)
   checkTlsVersions(values)
+  checkClusterVersionMax(values.get('cluster-version-max'))
 }
 
 function checkBinding(urls: readonly EndpointUrl[]): void {
@@ -109,6 +110,11 @@ function checkTracing(values: FlagValues): void {
   throw new ConfigError(
     'distributed tracing configurition is not valid: (tracing sampling rate must be between 0 and 1000000)',
   )
+}
+
+function checkClusterVersionMax(text: string): void {
+  if (text !== '' && !/^3\.\d+$/.test(text))
+    throw new ConfigError(`--cluster-version-max ${quote(text)} must be a version such as "3.4"`)
 }
 
 function checkTlsVersions(values: FlagValues): void {

@@ -14,13 +14,14 @@ interface Outcome {
 /** Lets the monitor of member 1 look `rounds` times in a cluster with members 2 and 3 of the given releases. */
 async function watch(options: {
   readonly own?: string
+  readonly max?: string
   readonly others: readonly (string | undefined)[]
   readonly current: string | undefined
   readonly isLeader?: boolean
   readonly rounds?: number
   readonly fails?: ApiError
 }): Promise<Outcome> {
-  const { own = '3.5.33', others, current, isLeader = true, rounds = 1, fails } = options
+  const { own = '3.5.33', max = '', others, current, isLeader = true, rounds = 1, fails } = options
   const cluster = sampleCluster(sampleMember(1n), ...others.map((_, i) => sampleMember(BigInt(i + 2))))
   if (current !== undefined) cluster.applyVersion(current)
   const clock = new SteppingClock()
@@ -34,6 +35,7 @@ async function watch(options: {
   const monitor = new ClusterVersionMonitor({
     memberId: 1n,
     serverVersion: own,
+    clusterVersionMax: max,
     cluster,
     clock,
     logger: silentLogger,
@@ -96,6 +98,28 @@ for (const { name, proposed, ...options } of [
     current: '3.5.0',
     proposed: [],
   },
+  {
+    name: 'it goes no higher than the bound',
+    max: '3.4.0',
+    others: ['3.5.1', '3.5.40'],
+    current: undefined,
+    proposed: ['3.4.0'],
+  },
+  { name: 'it stays at the bound', max: '3.4.0', others: ['3.5.1'], current: '3.4.0', proposed: [] },
+  {
+    name: 'it goes down to the bound',
+    max: '3.4.0',
+    others: ['3.5.1'],
+    current: '3.5.0',
+    proposed: ['3.4.0'],
+  },
+  {
+    name: 'a bound above the releases is none',
+    max: '3.9.0',
+    others: ['3.4.1'],
+    current: '3.4.0',
+    proposed: [],
+  },
   { name: 'a release that is none is not known', others: ['3.5.1', 'new'], current: '3.4.0', proposed: [] },
   { name: 'a follower decides nothing', others: [], current: undefined, isLeader: false, proposed: [] },
 ]) {
@@ -125,6 +149,7 @@ void test('cluster version: a new term is looked at without waiting', async () =
   const monitor = new ClusterVersionMonitor({
     memberId: 1n,
     serverVersion: '3.5.33',
+    clusterVersionMax: '',
     cluster,
     clock,
     logger: silentLogger,

@@ -15,6 +15,8 @@ import {
 
 export interface ClusterVersionPorts extends PeerVersionsPorts {
   readonly clock: Clock
+  /** The cluster gets no higher version from this member; empty: no bound but the members' releases. */
+  readonly clusterVersionMax: string
   /** Only the leader decides. */
   isLeader(): boolean
   /** Proposes the v2 node at `path` to be set; resolves once this member has applied that. */
@@ -25,7 +27,7 @@ const INTERVAL_MS = 4000
 const VERSION_PATH = '/0/version'
 
 /**
- * Keeps the cluster's version at the lowest release of its members: the leader looks every few seconds, and as soon as
+ * Keeps the cluster's version at the lowest release of its members, or at a lower bound that was set: the leader looks every few seconds, and as soon as
  * it may propose in its term.
  */
 export class ClusterVersionMonitor {
@@ -69,7 +71,7 @@ export class ClusterVersionMonitor {
     }
   }
 
-  /** Undefined when the version of a member is not known. */
+  /** The version that suits all members, undefined when the release of one is not known. */
   #lowest(versions: readonly (PeerVersion | undefined)[]): Version | undefined {
     const { serverVersion, logger } = this.#ports
     const own = knownVersion(serverVersion)
@@ -86,7 +88,9 @@ export class ClusterVersionMonitor {
       }
       if (lowest === undefined || compareVersions(version, lowest) < 0) lowest = version
     }
-    return lowest
+    const max = this.#ports.clusterVersionMax
+    if (lowest === undefined || max === '') return lowest
+    return compareMinors(knownVersion(max), lowest) < 0 ? knownVersion(max) : lowest
   }
 
   async #propose(version: string): Promise<void> {

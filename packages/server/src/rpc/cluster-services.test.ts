@@ -33,6 +33,7 @@ function services(cluster: Cluster): Map<string, Method> {
     peerHttp: { request: () => assert.fail('nobody is to be asked') },
     store: notAsked as MvccStore,
     backend: notAsked as Backend,
+    clusterVersionMax: '',
     isStrict: true,
     requestTimeoutMs: 7000,
     heartbeatMs: 100,
