@@ -25,18 +25,26 @@ function normal(index: number): Entry {
 const { ConfChangeAddNode: add, ConfChangeAddLearnerNode: addLearner } = ConfChangeType
 const { ConfChangeRemoveNode: remove, ConfChangeUpdateNode: update } = ConfChangeType
 
-/** What was appended, as `INDEX +ID {context}` and `INDEX -ID`. */
-function forced(commit: number, entries: readonly Entry[], confState: Partial<ConfState> = {}): string[] {
+/** What was appended, as `INDEX +ID {context}`, `INDEX -ID`, and `INDEX` for an entry without effect. */
+function forced(
+  commit: number,
+  entries: readonly Entry[],
+  confState: Partial<ConfState> = {},
+  appliedIndex = 0,
+): string[] {
+  const keepTo = Math.max(commit, appliedIndex)
   const result = forceNewCluster({
     memberId: SELF,
     hardState: { term: 4, vote: 2n, commit },
     confState: { ...emptyConfState(), ...confState },
     entries,
+    appliedIndex,
   })
-  assert.equal(result.keepTo, commit)
-  assert.deepEqual(result.hardState, { term: 4, vote: 2n, commit: commit + result.append.length })
+  assert.equal(result.keepTo, keepTo)
+  assert.deepEqual(result.hardState, { term: 4, vote: 2n, commit: keepTo + result.append.length })
   return result.append.map((entry) => {
     assert.equal(entry.term, 4)
+    if (entry.data === undefined) return `${entry.index}`
     assert.equal(entry.type, EntryType.EntryConfChange)
     const { id, type, nodeId, context } = decodeConfChange(entry.data)
     assert.equal(id, 0n)
@@ -63,7 +71,12 @@ void test('members of the snapshot are known, and those that were removed since 
 
 void test('what was not committed is dropped, with the members it would have brought', () => {
   const entries = [change(1, add, SELF), normal(2), change(3, add, 5n), change(4, remove, SELF)]
-  assert.deepEqual(forced(2, entries), [])
+  assert.deepEqual(forced(2, entries), ['3'])
+})
+
+void test('what was applied is kept, even when the hard state is behind', () => {
+  const entries = [change(1, add, SELF), change(2, add, 5n), normal(3), normal(4)]
+  assert.deepEqual(forced(1, entries, {}, 3), ['4 -5'])
 })
 
 void test('a member that its log does not know is added first', () => {

@@ -18,6 +18,8 @@ export interface LostCluster {
   readonly confState: ConfState
   /** After the snapshot, up to the end of the log. */
   readonly entries: readonly Entry[]
+  /** The last entry whose effects are in the store: it was committed, whether or not the hard state says so yet. */
+  readonly appliedIndex: number
 }
 
 /** What makes a cluster of one member of it. */
@@ -43,8 +45,10 @@ type Role = 'voter' | 'learner'
  *
  * @throws ConfChangeDecodeError when an entry cannot be read
  */
-export function forceNewCluster({ memberId, hardState, confState, entries }: LostCluster): ForcedLog {
-  const kept = entries.filter((entry) => entry.index <= hardState.commit)
+export function forceNewCluster(lost: LostCluster): ForcedLog {
+  const { memberId, hardState, confState, entries } = lost
+  const keepTo = Math.max(hardState.commit, lost.appliedIndex)
+  const kept = entries.filter((entry) => entry.index <= keepTo)
   const roles = rolesAfter(confState, kept)
   const append: Entry[] = []
   const add = (type: ConfChangeType, nodeId: bigint, context?: string): void => {
@@ -54,7 +58,7 @@ export function forceNewCluster({ memberId, hardState, confState, entries }: Los
       nodeId,
       context: context === undefined ? undefined : Buffer.from(context),
     })
-    const index = hardState.commit + append.length + 1
+    const index = keepTo + append.length + 1
     append.push({ type: EntryType.EntryConfChange, term: hardState.term, index, data })
   }
   const own = roles.get(memberId)
@@ -67,11 +71,11 @@ export function forceNewCluster({ memberId, hardState, confState, entries }: Los
   for (const id of [...roles.keys()].sort((a, b) => (a < b ? -1 : 1))) {
     if (id !== memberId) add(ConfChangeType.ConfChangeRemoveNode, id)
   }
-  return {
-    keepTo: hardState.commit,
-    append,
-    hardState: { ...hardState, commit: hardState.commit + append.length },
+  // What is dropped must be written over, or it would be there again after a restart.
+  if (append.length === 0 && kept.length < entries.length) {
+    append.push({ type: EntryType.EntryNormal, term: hardState.term, index: keepTo + 1, data: undefined })
   }
+  return { keepTo, append, hardState: { ...hardState, commit: keepTo + append.length } }
 }
 
 function rolesAfter(confState: ConfState, entries: readonly Entry[]): Map<bigint, Role> {

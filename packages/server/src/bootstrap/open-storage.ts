@@ -167,7 +167,7 @@ async function openLocked(
         `the log in ${paths.wal} ends at entry ${log.lastIndex()}, but the backend (${paths.db}) holds entry ${consistent.index}: the log has lost entries`,
       )
     }
-    if (config.forceNewCluster && hasLog) await makeNewCluster(opened, log, logger)
+    if (config.forceNewCluster && hasLog) await makeNewCluster(opened, log, consistent.index, logger)
     logger.info(hasLog ? 'restarting local member' : 'starting local member', {
       'cluster-id': hexId(opened.cluster.id),
       'local-member-id': hexId(opened.memberId),
@@ -288,11 +288,16 @@ async function useReceivedState(
 }
 
 /** Makes this member the only one of its cluster (`--force-new-cluster`), as entries that follow what is committed. */
-async function makeNewCluster(opened: OpenedLog, log: MemoryStorage, logger: Logger): Promise<void> {
+async function makeNewCluster(
+  opened: OpenedLog,
+  log: MemoryStorage,
+  appliedIndex: number,
+  logger: Logger,
+): Promise<void> {
   const { hardState, confState } = log.initialState()
   const first = log.firstIndex()
   const entries = log.entries(first, log.lastIndex() + 1, Infinity)
-  const forced = forceNewCluster({ memberId: opened.memberId, hardState, confState, entries })
+  const forced = forceNewCluster({ memberId: opened.memberId, hardState, confState, entries, appliedIndex })
   logger.info('forcing restart member', {
     'cluster-id': hexId(opened.cluster.id),
     'local-member-id': hexId(opened.memberId),
