@@ -42,7 +42,15 @@ export { WriteLoad, type WriteLoadOptions } from './write-load.ts'
 export { show } from './show.ts'
 export { type SimDiskCall, type SimDiskFault, SimCrashError, SimDisk } from './sim-disk.ts'
 export { type SimBackendCall, type SimBackendFault, SimBackendFile, simImporter } from './sim-backend.ts'
-export { type SimEnd, type SimFaults, type SimIoCall, SimHost, SimProcess } from './sim-member.ts'
+export {
+  type SimEnd,
+  type SimFaults,
+  type SimHostOptions,
+  type SimIoCall,
+  type SimTime,
+  SimHost,
+  SimProcess,
+} from './sim-member.ts'
 export { HistoryError, KvHistory, type KvObservation, type RecordedCall } from './sim-member-history.ts'
 export { type CheckOptions, checkCluster } from './cluster-check.ts'
 export {

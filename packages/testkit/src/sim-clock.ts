@@ -3,7 +3,12 @@ import type { Clock, Timer } from '@etcd-ts/platform'
 interface Pending {
   readonly dueMs: number
   readonly order: number
-  readonly run: () => void
+  /** Undefined once it is cancelled. */
+  run: (() => void) | undefined
+}
+
+function isBefore(a: Pending, b: Pending): boolean {
+  return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order)
 }
 
 /**
@@ -16,7 +21,8 @@ export class SimClock implements Clock {
   #nowMs = 0
   #wallOffsetMs: number
   #order = 0
-  readonly #pending = new Set<Pending>()
+  /** A heap: each comes before those at twice its place plus one and two. */
+  readonly #pending: Pending[] = []
 
   /** @param wallStartMs what `wallMs` says at the beginning */
   constructor(wallStartMs = Date.UTC(2026, 0, 1)) {
@@ -37,9 +43,13 @@ export class SimClock implements Clock {
   }
 
   setTimer(delayMs: number, run: () => void): Timer {
-    const pending = { dueMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, run }
-    this.#pending.add(pending)
-    return { cancel: () => this.#pending.delete(pending) }
+    const pending: Pending = { dueMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, run }
+    this.#push(pending)
+    return {
+      cancel: () => {
+        pending.run = undefined
+      },
+    }
   }
 
   soon(run: () => void): void {
@@ -80,8 +90,8 @@ export class SimClock implements Clock {
       const next = this.#next()
       if (next === undefined || next.dueMs > untilMs) break
       this.#nowMs = Math.max(this.#nowMs, next.dueMs)
-      this.#pending.delete(next)
-      next.run()
+      this.#pop()
+      next.run?.()
       await settle()
     }
     this.#nowMs = untilMs
@@ -89,11 +99,35 @@ export class SimClock implements Clock {
   }
 
   #next(): Pending | undefined {
-    let next: Pending | undefined
-    for (const pending of this.#pending) {
-      if (next === undefined || pending.dueMs < next.dueMs) next = pending
+    while (this.#pending[0] !== undefined && this.#pending[0].run === undefined) this.#pop()
+    return this.#pending[0]
+  }
+
+  #push(pending: Pending): void {
+    const heap = this.#pending
+    let at = heap.length
+    while (at > 0) {
+      const above = (at - 1) >> 1
+      if (!isBefore(pending, heap[above]!)) break
+      heap[at] = heap[above]!
+      at = above
     }
-    return next
+    heap[at] = pending
+  }
+
+  #pop(): void {
+    const heap = this.#pending
+    const last = heap.pop()
+    if (last === undefined || heap.length === 0) return
+    let at = 0
+    for (;;) {
+      let below = 2 * at + 1
+      if (below + 1 < heap.length && isBefore(heap[below + 1]!, heap[below]!)) below++
+      if (below >= heap.length || !isBefore(heap[below]!, last)) break
+      heap[at] = heap[below]!
+      at = below
+    }
+    heap[at] = last
   }
 }
 

@@ -23,6 +23,19 @@ export type SimFaults = (call: SimIoCall) => SimIoFault | undefined
 /** A kill leaves what was written, a loss of power only what was synced and chance. */
 export type SimEnd = 'kill' | 'powerLoss'
 
+/** How a process sees time, beside the machine's clock. */
+export interface SimTime {
+  /** How many milliseconds pass for it in one; 1 unless told. */
+  readonly speed?: number
+  /** How far its wall clock is ahead. */
+  readonly wallOffsetMs?: number
+}
+
+export interface SimHostOptions {
+  /** Of several hosts together; one of its own unless told. */
+  readonly clock?: SimClock
+}
+
 /** How long a process may be waited for. */
 const WAIT_MS_MAX = 3_600_000
 
@@ -33,7 +46,7 @@ const WAIT_MS_MAX = 3_600_000
  * gives the same `journal`.
  */
 export class SimHost {
-  readonly clock = new SimClock()
+  readonly clock: SimClock
   /** One line for each call to the outside, and what tests add. */
   readonly journal: string[] = []
   readonly #random: SeededRandom
@@ -41,16 +54,17 @@ export class SimHost {
   #backend: SimBackendFile
   #process: SimProcess | undefined
 
-  constructor(random: SeededRandom) {
+  constructor(random: SeededRandom, { clock = new SimClock() }: SimHostOptions = {}) {
+    this.clock = clock
     this.#random = random
     this.#disk = new SimDisk({ clock: this.clock })
     this.#backend = new SimBackendFile({ clock: this.clock })
   }
 
   /** Starts a process; the one before it must have ended. */
-  start(faults: SimFaults = () => undefined): SimProcess {
+  start(faults: SimFaults = () => undefined, time: SimTime = {}): SimProcess {
     if (this.#process !== undefined) throw new Error('a process is running')
-    this.#process = new SimProcess(this, this.#disk, this.#backend, this.#random.fork(), faults)
+    this.#process = new SimProcess(this, this.#disk, this.#backend, this.#random.fork(), faults, time)
     return this.#process
   }
 
@@ -123,6 +137,7 @@ export class SimProcess {
     backend: SimBackendFile,
     random: SeededRandom,
     faults: SimFaults,
+    time: SimTime = {},
   ) {
     this.#host = host
     this.#disk = disk
@@ -132,7 +147,7 @@ export class SimProcess {
     this.disk = disk
     this.random = random.fork()
     this.importBackend = simImporter(disk)
-    this.clock = new ProcessClock(host.clock, () => this.#isAlive)
+    this.clock = new ProcessClock(host.clock, time, () => this.#isAlive)
     disk.injectFaults(({ number, operation, path }) => {
       if (this.#unwatched) return undefined
       const call = this.#count('disk', operation, path)
@@ -228,23 +243,27 @@ export class SimProcess {
 /** The host's clock as a process sees it: nothing wakes the dead. */
 class ProcessClock implements Clock {
   readonly #clock: Clock
+  readonly #speed: number
+  readonly #wallOffsetMs: number
   readonly #isAlive: () => boolean
 
-  constructor(clock: Clock, isAlive: () => boolean) {
+  constructor(clock: Clock, { speed = 1, wallOffsetMs = 0 }: SimTime, isAlive: () => boolean) {
     this.#clock = clock
+    this.#speed = speed
+    this.#wallOffsetMs = wallOffsetMs
     this.#isAlive = isAlive
   }
 
   wallMs(): number {
-    return this.#clock.wallMs()
+    return this.#clock.wallMs() + this.#wallOffsetMs
   }
 
   monotonicMs(): number {
-    return this.#clock.monotonicMs()
+    return this.#clock.monotonicMs() * this.#speed
   }
 
   setTimer(delayMs: number, run: () => void): Timer {
-    return this.#clock.setTimer(delayMs, () => {
+    return this.#clock.setTimer(delayMs / this.#speed, () => {
       if (this.#isAlive()) run()
     })
   }
@@ -255,7 +274,7 @@ class ProcessClock implements Clock {
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<boolean> {
     return new Promise((resolve) => {
-      void this.#clock.sleep(delayMs, signal).then((slept) => {
+      void this.#clock.sleep(delayMs / this.#speed, signal).then((slept) => {
         if (this.#isAlive()) resolve(slept)
       })
     })

@@ -37,6 +37,14 @@ export class SimNetwork<M> {
     this.#receivers.delete(node)
   }
 
+  isAttached(node: string): boolean {
+    return this.#receivers.has(node)
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cut.has(link(from, to))
+  }
+
   /** Sets how every link without options of its own behaves from now on. */
   setDefault(options: Partial<LinkOptions>): void {
     this.#options = { ...PERFECT, ...options }
