@@ -264,7 +264,8 @@ async function quit(exitCode = 0) {
   }
   quitting = true
   say('stopping ...')
-  await Promise.all(members.map((member) => member.end('SIGTERM')))
+  // One after the other: a leader hands over to one who stays, instead of waiting for one who stops, too.
+  for (const member of members) await member.end('SIGTERM')
   process.exit(exitCode)
 }
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void quit())
