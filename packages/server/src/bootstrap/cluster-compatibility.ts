@@ -11,16 +11,22 @@ import {
 } from '../membership/version.ts'
 
 /**
- * Whether this member may join: at least one of the others knows the cluster's version, and none a version that this
+ * Whether a member may join: at least one of the others knows the cluster's version, and none a version that this
  * program does not speak. Members that do not answer do not count; all are asked at once, so that those make the others
  * wait once.
+ *
+ * @param members of the cluster, the one that joins included
  */
-export async function isCompatible(others: readonly Member[], question: VersionQuestion): Promise<boolean> {
+export async function isCompatible(
+  memberId: bigint,
+  members: readonly Member[],
+  question: VersionQuestion,
+): Promise<boolean> {
   const { logger } = question
-  const [versions, isDowngraded] = await Promise.all([
-    Promise.all(others.map((member) => versionOf(member, question))),
-    isDowngrading(others, question),
-  ])
+  const others = members.filter((member) => member.id !== memberId)
+  const versions = await Promise.all(others.map((member) => versionOf(member, question)))
+  const up = others.filter((_, index) => versions[index] !== undefined)
+  const isDowngraded = hasQuorum(up, members) && (await isDowngrading(up, question))
   const { lowest, highest } = versionRange(isDowngraded)
   let isKnown = false
   for (const answer of versions) {
@@ -64,10 +70,15 @@ function versionRange(isDowngraded: boolean): { lowest: Version; highest: Versio
   return { lowest: above, highest: above }
 }
 
+/** A cluster of which too few are up, as one that waits for this very member, would keep the question and not answer. */
+function hasQuorum(up: readonly Member[], members: readonly Member[]): boolean {
+  const votersIn = (list: readonly Member[]): number => list.filter((member) => !member.isLearner).length
+  return votersIn(up) * 2 > votersIn(members)
+}
+
 /**
  * Asks all at once, and takes the first answer, since the answer is one of the whole cluster. Members before 3.5 do not
- * know the question, and a cluster without a quorum, as one that waits for this very member, cannot tell: then the
- * answer is no.
+ * know the question; when nobody tells, the answer is no.
  */
 async function isDowngrading(others: readonly Member[], question: VersionQuestion): Promise<boolean> {
   const asked = others.map((member) => askWhetherDowngrading(member, question))

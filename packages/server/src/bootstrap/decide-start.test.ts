@@ -253,6 +253,10 @@ void test('a member that has been part of the cluster may not join without its l
   await assert.rejects(start('existing', [url]), { message: 'member 2 has already been bootstrapped' })
 })
 
+/** Of which one is up, and enough for a quorum: this one is to be a learner. */
+const withLearner = (url: string): string =>
+  twoMembers(url).replace('"http://127.0.0.1:1"]}', '"http://127.0.0.1:1"],"isLearner":true}')
+
 for (const { name, answers, compatible } of [
   { name: 'an older cluster', answers: { '/version': versions.replace('3.5.0', '3.0.0') }, compatible: true },
   {
@@ -264,7 +268,7 @@ for (const { name, answers, compatible } of [
     compatible: true,
   },
   {
-    name: 'a cluster that has no quorum, and cannot tell whether it is downgraded',
+    name: 'a cluster that cannot tell whether it is downgraded',
     answers: {
       '/downgrade/enabled': (_: unknown, response: ServerResponse) =>
         response.writeHead(500).end('failed linearized read: etcdserver: no leader'),
@@ -293,12 +297,18 @@ for (const { name, answers, compatible } of [
   },
 ]) {
   void test(`${compatible ? 'joined' : 'refused'}: ${name}`, async (context) => {
-    const url = await memberOf(context, twoMembers, answers)
+    const url = await memberOf(context, withLearner, answers)
     const joining = start('existing', [url])
     if (compatible) assert.equal((await joining).kind, 'join')
     else await assert.rejects(joining, { message: 'incompatible with current running cluster' })
   })
 }
+
+void test('a cluster that waits for this member is not asked whether it is downgraded', async (context) => {
+  const downgrade = { '/downgrade/enabled': () => assert.fail('it cannot tell') }
+  const url = await memberOf(context, twoMembers, downgrade)
+  assert.equal((await start('existing', [url])).kind, 'join')
+})
 
 void test('a token of a discovery service is for new clusters', () =>
   assert.rejects(

@@ -190,8 +190,8 @@ async function joinExisting(
   })
   const self = await findSelf(config.name, cluster, running, resolvePorts(ports))
   refuseBootstrapped(self.id, running)
-  const others = running.members.filter((member) => member.id !== self.id)
-  if (!(await isCompatible(others, { peerHttp, logger, requestTimeoutMs: EXISTING_CLUSTER_MS }))) {
+  const question = { peerHttp, logger, requestTimeoutMs: EXISTING_CLUSTER_MS }
+  if (!(await isCompatible(self.id, running.members, question))) {
     throw new ConfigError('incompatible with current running cluster')
   }
   return { kind: 'join', memberId: self.id, clusterId: running.clusterId, members: running.members }
