@@ -85,7 +85,7 @@ async function runMember(config: ServerConfig, logger: RootLogger, options: RunS
   let listeners: Awaited<ReturnType<typeof openListeners>>
   try {
     listeners = await openListeners(config, systemDisk)
-    const peerTls = peerTlsOf(config, systemDisk)
+    const peerTls = peerTlsOf(config, systemDisk, config.discovery.srvDomain || undefined)
     member = await Member.open(config, {
       disk: systemDisk,
       clock: systemClock,

@@ -32,8 +32,6 @@ export interface Start {
   readonly clusterId: bigint
   /** By ascending id, this one included; of a running cluster as it describes them. */
   readonly members: readonly Member[]
-  /** Whom the certificates of members must be made out to, when not to the hosts of their URLs (DNS discovery). */
-  readonly peerServerName?: string
 }
 
 /** What deciding takes. */
@@ -57,19 +55,16 @@ const EXISTING_CLUSTER_MS = 10_000
  * @throws ConfigError, Error with etcd's text when it may not start
  */
 export async function decideStart(config: ServerConfig, ports: StartPorts): Promise<Start> {
-  const { cluster, token, serverName } = await configuredCluster(config, ports)
-  const start = await (config.initialClusterState === 'existing'
+  const { cluster, token } = await configuredCluster(config, ports)
+  return config.initialClusterState === 'existing'
     ? joinExisting(config, cluster, ports)
-    : beginNew(config, cluster, token, ports))
-  return serverName === undefined ? start : { ...start, peerServerName: serverName }
+    : beginNew(config, cluster, token, ports)
 }
 
 interface Configured {
   readonly cluster: InitialCluster
   /** Goes into the ids of the members. */
   readonly token: string
-  /** The name on the certificates of members whose hosts come from a domain's records. */
-  readonly serverName?: string
 }
 
 /** What is known before anybody but the name service is asked: with discovery by a token, this member alone. */
@@ -78,16 +73,11 @@ async function configuredCluster(config: ServerConfig, ports: StartPorts): Promi
   const alone = new Map([[name, advertisePeerUrls]])
   if (discovery.url !== '') return { cluster: alone, token: discovery.url }
   if (discovery.v3.endpoints.length > 0) return { cluster: alone, token: discovery.v3.token }
-  if (discovery.srvDomain === '') {
-    return { cluster: parseInitialCluster(config.initialCluster), token: initialClusterToken }
-  }
-  const text = await clusterFromRecords(config, resolvePorts(ports).resolver, ports.logger)
-  const isVerifiedByDomain = text.includes('https://') && config.peerTls.trustedCaFile === ''
-  return {
-    cluster: parseInitialCluster(text),
-    token: initialClusterToken,
-    ...(isVerifiedByDomain ? { serverName: discovery.srvDomain } : {}),
-  }
+  const text =
+    discovery.srvDomain === ''
+      ? config.initialCluster
+      : await clusterFromRecords(config, resolvePorts(ports).resolver, ports.logger)
+  return { cluster: parseInitialCluster(text), token: initialClusterToken }
 }
 
 /** The members that have registered under the token, this one among them. */
