@@ -15,6 +15,8 @@ import type { BufferedBackendOptions } from './buffered-backend.ts'
 import { BackendError } from './error.ts'
 import { seeded } from './seeded.ts'
 
+export { type EtcdDatabase, etcdDatabases } from './bbolt/etcd-databases.ts'
+
 /** A place for one backend: what one opening leaves there, the next one finds. */
 export interface BackendPlace {
   open(options: BufferedBackendOptions): Backend
