@@ -47,7 +47,7 @@ export async function checkCluster(
   for (const voter of voters) await writeThrough(workload, voter)
   const { revision } = await cluster.assertEqualHashes()
   const [first, ...others] = await Promise.all(
-    voters.map(({ grpc }) => readStoreRevisions(grpc, revision, RECOVERY_MS)),
+    voters.map(({ endpoint }) => readStoreRevisions(endpoint, revision)),
   )
   if (first === undefined) throw new Error('no voter is up')
   for (const [i, other] of others.entries()) {

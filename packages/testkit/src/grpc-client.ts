@@ -113,31 +113,6 @@ export class GrpcClient {
   }
 
   /**
-   * Sends one message on a stream and keeps it open.
-   * @param receive is given every message
-   * @returns what cancels the stream, and how it ended
-   */
-  open(
-    path: string,
-    message: Uint8Array,
-    receive: (message: Uint8Array) => void,
-  ): { readonly ended: Promise<GrpcError>; cancel(): void } {
-    const call = this.#client.makeBidiStreamRequest(
-      path,
-      (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
-      (bytes: Buffer): Uint8Array => bytes,
-      new Metadata(),
-    )
-    const ended = new Promise<GrpcError>((resolve) => {
-      call.on('data', receive)
-      call.on('error', () => undefined) // 'status' comes too
-      call.on('status', ({ code, details }) => resolve(new GrpcError(code, details)))
-    })
-    call.write(message)
-    return { ended, cancel: () => call.cancel() }
-  }
-
-  /**
    * Resolves once there is a connection: after calls that found nobody, the next one would be refused until the client has
    * tried again.
    */

@@ -6,7 +6,7 @@ import type { KeyValue, KvCall, TxnOperation } from './kv-types.ts'
 import { HistoryError } from './sim-member-history.ts'
 import { show } from './show.ts'
 
-/** What one revision changed, as a watcher is told. */
+/** What one revision changed, in any order. */
 export interface StoreRevision {
   readonly revision: number
   readonly events: readonly StoreEvent[]

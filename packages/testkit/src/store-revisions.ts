@@ -1,62 +1,56 @@
-import { etcdserverpb, mvccpb } from '@etcd-ts/api'
-import type { GrpcClient } from './grpc-client.ts'
-import { fromBytes } from './kv-wire.ts'
+import { GrpcKvClient } from './kv-clients.ts'
+import type { RangeCall, RangeResult } from './kv-types.ts'
 import type { StoreEvent, StoreRevision } from './revision-order.ts'
+import { show } from './show.ts'
+
+const READS_AT_A_TIME = 32
+const everything = { kind: 'range', key: '\0', rangeEnd: '\0', serializable: true } as const
 
 /**
- * Everything that ever happened to a member's store, up to `revision`, as the member tells a watcher; nothing must have
- * been compacted.
+ * What each revision of a member's store changed, up to `revision`, as reads of the past tell; nothing must have been
+ * compacted.
  *
- * @throws when it has not told all of it after `timeoutMs`
+ * @param endpoint `host:port`
  */
-export async function readStoreRevisions(
-  member: GrpcClient,
-  revision: number,
-  timeoutMs = 30_000,
-): Promise<StoreRevision[]> {
-  const { path, request, response } = etcdserverpb.WatchService.Watch
-  const everything = { key: Buffer.of(0), rangeEnd: Buffer.of(0), startRevision: 1n }
-  const revisions: { revision: number; events: StoreEvent[] }[] = []
-  if (revision <= 1) return revisions
-  let timer: NodeJS.Timeout | undefined
-  let cancel = (): void => undefined
-  const message = request.encode({ requestUnion: { case: 'createRequest', value: everything } })
-  try {
-    await new Promise<void>((resolve, reject) => {
-      const stream = member.open(path, message, (bytes) => {
-        const { events, canceled, cancelReason } = response.decode(bytes)
-        if (canceled) reject(new Error(`the watch was cancelled: ${cancelReason}`))
-        for (const event of events) add(revisions, event)
-        if ((revisions.at(-1)?.revision ?? 0) >= revision) resolve()
-      })
-      void stream.ended.then(reject)
-      timer = setTimeout(() => {
-        const last = revisions.at(-1)?.revision
-        reject(new Error(`watched up to revision ${last}, not ${revision}, in ${timeoutMs} ms`))
-      }, timeoutMs)
-      cancel = () => stream.cancel()
-    })
-  } finally {
-    clearTimeout(timer)
-    cancel()
+export async function readStoreRevisions(endpoint: string, revision: number): Promise<StoreRevision[]> {
+  const client = new GrpcKvClient(endpoint)
+  const read = async (at: number, more: Partial<RangeCall>): Promise<RangeResult> => {
+    const { answer } = await client.call({ ...everything, revision: BigInt(at), ...more })
+    if (answer.kind !== 'range') throw new Error(`${endpoint}, revision ${at}: ${show(answer)}`)
+    return answer
   }
-  return revisions
+  try {
+    await client.grpc.connected()
+    const results: RangeResult[] = []
+    let next = 1
+    const readSome = async (): Promise<void> => {
+      // The pairs that this revision put, and the number of all.
+      for (let at = next++; at <= revision; at = next++) {
+        results[at] = await read(at, { minModRevision: BigInt(at) })
+      }
+    }
+    await Promise.all(Array.from({ length: READS_AT_A_TIME }, readSome))
+    const revisions: StoreRevision[] = []
+    for (let at = 2; at <= revision; at++) {
+      const [before, after] = [results[at - 1], results[at]]
+      if (before === undefined || after === undefined) throw new Error(`revision ${at} was not read`)
+      const events: StoreEvent[] = after.kvs.map((kv) => ({ kind: 'put', kv }))
+      const created = after.kvs.filter((kv) => kv.version === 1).length
+      if (before.count + created > after.count) events.push(...(await deletedAt(at, read)))
+      revisions.push({ revision: at, events })
+    }
+    return revisions
+  } finally {
+    client.close()
+  }
 }
 
-function add(revisions: { revision: number; events: StoreEvent[] }[], { type, kv }: mvccpb.Event): void {
-  if (kv === undefined) throw new Error('an event without a key')
-  const key = fromBytes(kv.key)
-  let last = revisions.at(-1)
-  if (last === undefined || last.revision < kv.modRevision) {
-    last = { revision: kv.modRevision, events: [] }
-    revisions.push(last)
-  }
-  if (last.revision !== kv.modRevision) {
-    throw new Error(`an event of revision ${kv.modRevision} after one of ${last.revision}`)
-  }
-  last.events.push(
-    type === mvccpb.EventType.DELETE
-      ? { kind: 'delete', key }
-      : { kind: 'put', kv: { ...kv, key, value: fromBytes(kv.value) } },
-  )
+async function deletedAt(
+  revision: number,
+  read: (at: number, more: Partial<RangeCall>) => Promise<RangeResult>,
+): Promise<StoreEvent[]> {
+  const before = await read(revision - 1, { keysOnly: true })
+  const after = await read(revision, { keysOnly: true })
+  const left = new Set(after.kvs.map(({ key }) => key))
+  return before.kvs.filter(({ key }) => !left.has(key)).map(({ key }) => ({ kind: 'delete', key }))
 }
