@@ -80,6 +80,15 @@ void describe('LMDB backend, killed', () => {
     const backend = openAt(path)
     assert.ok(checkState(backend) >= committed, `${checkState(backend)} after ${committed} was acknowledged`)
     await backend.close()
+    for (const name of [
+      'db.export',
+      'db.import',
+      'db.import-lock',
+      'tmp.import.db.import',
+      'tmp.import.db.import-lock',
+    ]) {
+      rmSync(join(folder, name), { force: true })
+    }
     assert.deepEqual(readdirSync(folder).sort(), ['db', 'db-lock'])
     assert.equal(statSync(path).mode & 0o777, 0o600)
   }
@@ -109,6 +118,25 @@ void describe('LMDB backend, killed', () => {
     for (let round = 0; round < 5; round++) {
       const writer = run(process.execPath, [child, path, 'defragment'])
       await writer.printed(14 + round * 9)
+      writer.process.kill('SIGKILL')
+      await writer.gone
+      await checkAfter(writer.committed)
+    }
+  })
+
+  for (const step of ['importing', 'imported', 'opened', 'swapped', 'installed']) {
+    void test(`SIGKILL when other rows take the place of all, at "${step}"`, async () => {
+      const writer = run(process.execPath, [child, path, 'install', step])
+      await writer.gone
+      assert.equal(writer.process.signalCode, 'SIGKILL')
+      await checkAfter(writer.committed)
+    })
+  }
+
+  void test('SIGKILL at some moment while one installation follows another', async () => {
+    for (let round = 0; round < 5; round++) {
+      const writer = run(process.execPath, [child, path, 'install'])
+      await writer.printed(7 + round * 5)
       writer.process.kill('SIGKILL')
       await writer.gone
       await checkAfter(writer.committed)
