@@ -22,14 +22,18 @@ export const real = realServer() ?? ours
 const REAL_CATCH_UP_ENTRIES = 5000
 
 /**
- * Flags of a member whose log is cut often, so that a follower which is far behind needs a snapshot, that takes changes of
- * the membership without waiting until it has been connected for five seconds, and whose cluster etcd 3.4 may join.
+ * Flags of a member that takes changes of the membership without waiting until it has been connected for five seconds, and
+ * whose cluster etcd 3.4 may join.
  */
-export function quickFlags(program: ServerProgram): string[] {
+export function openFlags(program: ServerProgram): string[] {
   const flags = ['--strict-reconfig-check=false', '--snapshot-count=1500']
-  return program.title === 'etcd-ts'
-    ? [...flags, '--snapshot-catchup-entries=100', '--cluster-version-max=3.4']
-    : flags
+  return program.title === 'etcd-ts' ? [...flags, '--cluster-version-max=3.4'] : flags
+}
+
+/** Flags of such a member whose log is cut short, so that a follower that was away needs a snapshot soon. */
+export function quickFlags(program: ServerProgram): string[] {
+  const flags = openFlags(program)
+  return program.title === 'etcd-ts' ? [...flags, '--snapshot-catchup-entries=100'] : flags
 }
 
 /** Writes after which no member that runs with `quickFlags` has the start of the log. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ClusterProcess, type ServerProgram, WriteLoad } from '@etcd-ts/testkit'
-import { ours, quickFlags, real, skipWithoutReal } from './mixed-programs.ts'
+import { ours, openFlags, real, skipWithoutReal } from './mixed-programs.ts'
 import { count } from './settings.ts'
 
 // ETCD_TS_SEED: of the clients' random choices. Writes that must be acknowledged between two replacements: a round.
@@ -12,7 +12,7 @@ void test(
   'a cluster of real etcd is replaced by ours member by member, and back, under load: no acknowledged write is lost or repeated',
   { skip: skipWithoutReal },
   async (t) => {
-    const cluster = await ClusterProcess.start(t, { program: real, flags: quickFlags })
+    const cluster = await ClusterProcess.start(t, { program: real, flags: openFlags })
     const load = WriteLoad.start(t, { endpoints: () => cluster.endpoints, seed })
     await load.progress(writesPerRound)
 

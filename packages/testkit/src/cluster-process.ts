@@ -235,6 +235,8 @@ export class ClusterProcess {
   /** Adds a member, with a fresh data folder, and does not start it. */
   async announce(options: JoinOptions = {}): Promise<ClusterMember> {
     const { server, peerUrl } = await this.#createServer(options)
+    // A leader that has just been removed or killed takes what is sent to it along.
+    await this.leader()
     const isLearner = options.learner ?? false
     const id = await this.#change(
       `${server.name} is added`,
