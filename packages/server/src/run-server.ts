@@ -9,6 +9,7 @@ import {
   parseServerArguments,
   platformName,
 } from './config/index.ts'
+import { withSelfSignedCertificates } from './listen/self-signed.ts'
 import { peerTlsOf } from './listen/tls.ts'
 import { type RootLogger, createLogger, writeNotes } from './log/index.ts'
 import { Member } from './member.ts'
@@ -84,8 +85,10 @@ async function runMember(config: ServerConfig, logger: RootLogger, options: RunS
   let transport: HttpPeerTransport | undefined
   let listeners: Awaited<ReturnType<typeof openListeners>>
   try {
-    listeners = await openListeners(config, systemDisk)
-    const peerTls = peerTlsOf(config, systemDisk, config.discovery.srvDomain || undefined)
+    const ports = { disk: systemDisk, clock: systemClock, random: systemRandom, logger }
+    const secured = withSelfSignedCertificates(config, ports)
+    listeners = await openListeners(secured, systemDisk)
+    const peerTls = peerTlsOf(secured, systemDisk, config.discovery.srvDomain || undefined)
     member = await Member.open(config, {
       disk: systemDisk,
       clock: systemClock,

@@ -39,7 +39,7 @@ export function peerTlsOf(config: ServerConfig, disk: Disk, serverName?: string)
   const tls = config.peerTls
   const certFile = tls.clientCertFile === '' ? tls.certFile : tls.clientCertFile
   const keyFile = tls.clientKeyFile === '' ? tls.keyFile : tls.clientKeyFile
-  if (certFile === '' && tls.trustedCaFile === '' && serverName === undefined && !tls.auto) return undefined
+  if (certFile === '' && tls.trustedCaFile === '' && serverName === undefined) return undefined
   return {
     connection: {
       ...protocolOptions(config),
@@ -47,6 +47,7 @@ export function peerTlsOf(config: ServerConfig, disk: Disk, serverName?: string)
       ...(tls.trustedCaFile === '' ? {} : { ca: read(disk, tls.trustedCaFile) }),
     },
     ...(serverName === undefined || tls.trustedCaFile !== '' ? {} : { serverName }),
+    skipsVerification: tls.auto,
     identity: { allowedCommonNames: tls.allowedCommonNames, allowedHostnames: tls.allowedHostnames },
   }
 }

@@ -88,9 +88,11 @@ function secureOptions(address: PeerAddress, tls: PeerTls | undefined): Connecti
     ...tls?.connection,
     // An IP address is not announced: RFC 6066 section 3.
     ...(isIP(expected) === 0 ? { servername: expected } : {}),
-    rejectUnauthorized: true,
+    rejectUnauthorized: tls?.skipsVerification !== true,
     checkServerIdentity: (_, certificate) =>
-      hostFault(expected, certificate) ??
-      (tls === undefined ? undefined : identityFault(tls.identity, certificate)),
+      tls?.skipsVerification === true
+        ? undefined
+        : (hostFault(expected, certificate) ??
+          (tls === undefined ? undefined : identityFault(tls.identity, certificate))),
   }
 }

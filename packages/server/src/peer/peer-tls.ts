@@ -6,6 +6,8 @@ export interface PeerTls {
   readonly connection: ConnectionOptions
   /** Whom certificates must be made out to; undefined: the host that is dialled. */
   readonly serverName?: string
+  /** Members have certificates that they made themselves: any will do, and all that is left is encryption. */
+  readonly skipsVerification?: boolean
   /** Which of the certificates that verify are members': the same rule in both directions. */
   readonly identity: PeerIdentity
 }
