@@ -50,7 +50,7 @@ export class Server {
   }
 
   /** @returns the seconds until it was healthy */
-  async start(name = 'bench', initialCluster = undefined) {
+  async start(name = 'bench', initialCluster) {
     await this.choosePorts()
     const client = `http://127.0.0.1:${this.port}`
     const peer = this.peerUrl

@@ -1,4 +1,4 @@
-import { ApiError, type Codec, etcdserverpb, raftpb } from '@etcd-ts/api'
+import { ApiError, type Codec, etcdserverpb, type raftpb } from '@etcd-ts/api'
 import type { Clock } from '@etcd-ts/platform'
 import { type ConfChange, EntryType, encodeConfChange } from '@etcd-ts/raft'
 import type { RaftLoop } from '../raft/raft-loop.ts'

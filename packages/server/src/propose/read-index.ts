@@ -1,4 +1,4 @@
-import { ApiError } from '@etcd-ts/api'
+import type { ApiError } from '@etcd-ts/api'
 
 /** A read that may start once this member's state covers everything committed before it asked. */
 export interface PendingRead {

@@ -20,11 +20,11 @@ export interface PublicationOptions {
 
 /** Tells the cluster this member's name and client URLs; tries until that is applied here, or the member stops. */
 export async function publish(options: PublicationOptions): Promise<void> {
-  const { memberId, clusterId, attributes, requestTimeoutMs, clock, logger, signal, putV2 } = options
+  const { memberId, clusterId, attributes, requestTimeoutMs, clock, logger, signal } = options
   const path = `/0/members/${hexId(memberId)}/attributes`
   while (!signal.aborted) {
     try {
-      await putV2(path, attributesJson(attributes))
+      await options.putV2(path, attributesJson(attributes))
       logger.info('published local member to cluster through raft', {
         'local-member-id': hexId(memberId),
         'local-member-attributes': attributesJson(attributes),

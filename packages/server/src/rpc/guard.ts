@@ -2,6 +2,8 @@ import { ApiError, etcdserverpb } from '@etcd-ts/api'
 import type { Method, UnaryCall } from '@etcd-ts/grpc'
 import { statusOf } from './respond.ts'
 
+type UnaryMethod = Extract<Method, { readonly kind: 'unary' }>
+
 export interface GuardPorts {
   /** Whether the cluster's version is known, before which no v3 call is answered. */
   isCapable(): boolean
@@ -30,16 +32,12 @@ export function guarded(
 ): [path: string, method: Method][] {
   return [...methods].map(([path, method]) => [
     path,
-    method.kind === 'stream' ? method : { kind: 'unary', handle: guard(path, method.handle, ports) },
+    method.kind === 'stream' ? method : guard(path, method, ports),
   ])
 }
 
-function guard(
-  path: string,
-  handle: (call: UnaryCall, request: Uint8Array) => void,
-  ports: GuardPorts,
-): (call: UnaryCall, request: Uint8Array) => void {
-  return (call, request) => {
+function guard(path: string, method: UnaryMethod, ports: GuardPorts): UnaryMethod {
+  const handle = (call: UnaryCall, request: Uint8Array): void => {
     try {
       if (!ports.isCapable()) throw new ApiError('notCapable')
       if (ports.isLearner() && !isServedByLearner(path, request)) throw new ApiError('notSupportedForLearner')
@@ -48,6 +46,7 @@ function guard(
       call.fail(statusOf(error))
       return
     }
-    handle(call, request)
+    method.handle(call, request)
   }
+  return { kind: 'unary', handle }
 }
