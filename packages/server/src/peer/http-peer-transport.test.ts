@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { request as httpRequest } from 'node:http'
 import type { Socket } from 'node:net'
-import test from 'node:test'
+import test, { type TestContext } from 'node:test'
 import { raftpb } from '@etcd-ts/api'
 import { systemClock } from '@etcd-ts/platform'
 import { type Message, MessageType } from '@etcd-ts/raft'
@@ -145,6 +145,37 @@ void test('messages of strangers, to strangers and of the member itself end the 
   assert.ok(b.metrics.network.peer('1').receivedFailures >= 4)
 })
 
+/** Asks as member 2 for a stream of appends, and then never reads it. */
+async function stall(context: TestContext, { url }: TestMember): Promise<Socket> {
+  const request = httpRequest(`${url}/raft/stream/msgapp/2`, {
+    headers: { ...asMember('2'), 'X-Raft-To': '1' },
+  })
+  const socket = await new Promise<Socket>((resolve, reject) => {
+    request.once('response', (response) => {
+      response.on('error', () => undefined)
+      response.pause()
+      response.socket.pause()
+      resolve(response.socket)
+    })
+    request.once('error', reject)
+    request.end()
+  })
+  context.after(() => socket.destroy())
+  return socket
+}
+
+void test('a stream whose other end does not read is given up after five seconds', async (context) => {
+  const a = await TestMember.start(context, 1n, { clock: new FastClock() })
+  a.transport.addPeer(2n, ['http://127.0.0.1:1'])
+  await stall(context, a)
+  await a.untilLogged('established TCP streaming connection')
+  for (let i = 0; i < 30; i++) a.transport.send([append(1n, 2n, i, Buffer.alloc(1 << 20))])
+  await a.changed.until(() =>
+    a.logged.some((line) => line.includes('stream-writer-type') && line.includes('i/o timeout')),
+  )
+  await a.changed.until(() => a.unreachable.includes(2n))
+})
+
 void test('a slow member costs bounded memory, is reported, and does not hold up others', async (context) => {
   const a = await TestMember.start(context, 1n)
   const c = await TestMember.start(context, 3n)
@@ -153,21 +184,7 @@ void test('a slow member costs bounded memory, is reported, and does not hold up
   await c.untilLogged('established TCP streaming connection', 4)
   const silent = await serveRaw(context, (socket) => socket.pause())
   a.transport.addPeer(2n, [silent])
-  // A member that asks for the stream and then never reads it.
-  const stalled = await new Promise<Socket>((resolve) => {
-    const request = httpRequest(`${a.url}/raft/stream/msgapp/2`, {
-      headers: { ...asMember('2'), 'X-Raft-To': '1' },
-    })
-    request.once('response', (response) => {
-      response.pause()
-      response.on('error', () => undefined)
-      response.socket.pause()
-      resolve(response.socket)
-    })
-    request.on('error', () => undefined)
-    request.end()
-  })
-  context.after(() => stalled.destroy())
+  await stall(context, a)
   const data = Buffer.alloc(1 << 20)
   const before = process.memoryUsage().rss
   for (let i = 0; i < 300; i++) a.transport.send([append(1n, 2n, i, data), append(1n, 3n, i, data)])
