@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type ClusterProcess, FaultInjector, Workload, checkCluster, registerSteps } from '@etcd-ts/testkit'
-import { SOON_MS, isOurs, startCluster } from './cluster-faults.ts'
+import {
+  type ClusterMember,
+  FaultInjector,
+  Workload,
+  checkCluster,
+  eventually,
+  registerSteps,
+} from '@etcd-ts/testkit'
+import { SOON_MS, isOurs, others, startCluster } from './cluster-faults.ts'
 import { arbitraryMoment } from './moments.ts'
 import { count } from './settings.ts'
 
@@ -24,25 +31,38 @@ void test(
       timeoutMs: 5000,
     })
     await workload.acknowledged(50, SOON_MS)
+    const calls = ['fdatasync', 'fsync'] as const
+    const log = (member: ClusterMember): string => `^${member.server.dataDir}/member/wal`
     const slow = await cluster.leader()
-    const path = `^${slow.server.dataDir}`
-    const heal = faults.inject({ calls: ['fdatasync', 'fsync'], path, delayMs: 200 })
+    const heal = faults.inject({ calls, path: log(slow), delayMs: 200 })
     await arbitraryMoment(slowMs)
     await workload.acknowledged(20, SOON_MS)
     heal()
+    const before = faults.journal().length
     const stalled = await cluster.leader()
-    faults.inject({
-      calls: ['fdatasync', 'fsync'],
-      path: `^${stalled.server.dataDir}`,
-      delayMs: stallMs,
-      times: 1,
-    })
-    await workload.acknowledged(20, SOON_MS)
-    await arbitraryMoment(stallMs)
+    let attempts = 0
+    faults.inject({ calls, path: log(stalled), delayMs: stallMs, times: 1 })
+    const stallEnds = arbitraryMoment(stallMs)
+    // Whoever asks the others is served before the stall is over.
+    const startMs = performance.now()
+    for (const { name, endpoint } of others(cluster.members, stalled)) {
+      for (let i = 0; i < 20; i++) {
+        await eventually(`a write through ${name}`, stallMs / 2, async () => {
+          const value = `${name} ${i} ${attempts++}`
+          const { outcome } = await workload.call(endpoint, { kind: 'put', key: 'in the stall', value })
+          return outcome.kind === 'answered' ? true : undefined
+        })
+      }
+    }
+    const writesMs = performance.now() - startMs
+    assert.ok(writesMs < stallMs, 'the stall was not over')
+    assert.equal(faults.journal().length, before + 1, 'the disk stood still')
+    await stallEnds
     await workload.acknowledged(20, SOON_MS)
     const leader = await cluster.leader()
-    t.diagnostic(`the leader was ${slow.name}, then ${stalled.name}, in the end ${leader.name}`)
-    assert.ok(faults.journal().length > 0)
+    t.diagnostic(
+      `40 writes in the stall took ${writesMs.toFixed(0)} ms; leaders: ${slow.name}, ${stalled.name}, ${leader.name}`,
+    )
     t.diagnostic(await checkCluster(cluster, workload, { kind: 'registers' }))
   },
 )
