@@ -129,7 +129,7 @@ class World {
     return new Promise((resolve, reject) => {
       this.proposals.register(
         requestId,
-        { deadlineMs: Infinity, entryBytes: 0, applied: resolve, failed: reject },
+        { deadlineMs: Infinity, entryBytes: 0, ended: false, applied: resolve, failed: reject },
         0,
       )
     })

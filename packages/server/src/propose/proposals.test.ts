@@ -8,6 +8,7 @@ function waiter(deadlineMs: number): Waiter & { readonly outcomes: unknown[] } {
   return {
     deadlineMs,
     entryBytes: 0,
+    ended: false,
     outcomes,
     applied: (result) => outcomes.push(result),
     failed: (error) => outcomes.push((error as Error).message),

@@ -6,6 +6,8 @@ export interface Waiter<Result = unknown> {
   readonly deadlineMs: number
   /** Size of the entry, set when it is registered. */
   entryBytes: number
+  /** Whether the caller is gone: what has not been proposed yet is not proposed any more. */
+  readonly ended: boolean
   applied(result: Result): void
   failed(error: unknown): void
 }
@@ -46,9 +48,9 @@ export class Proposals {
     this.#take(requestId)?.failed(error)
   }
 
-  /** Whether somebody waits for the proposal. */
-  has(requestId: number): boolean {
-    return this.#waiting.has(requestId)
+  /** Whether somebody still waits for the proposal. */
+  isAwaited(requestId: number): boolean {
+    return this.#waiting.get(requestId)?.ended === false
   }
 
   /** Gives up on every proposal whose deadline has passed; it may still be applied. */

@@ -105,7 +105,13 @@ export class Proposer {
 
   #promise<Result>(submit: (waiter: Waiter<Result>) => void): Promise<Result> {
     return new Promise((resolve, reject) => {
-      submit({ deadlineMs: this.deadlineMs(), entryBytes: 0, applied: resolve, failed: reject })
+      submit({
+        deadlineMs: this.deadlineMs(),
+        entryBytes: 0,
+        ended: false,
+        applied: resolve,
+        failed: reject,
+      })
     })
   }
 }

@@ -78,6 +78,8 @@ export class RaftLoop {
   readonly #node: RawNode
   #batch: Entry[] = []
   #batchIds: number[] = []
+  /** The batch could not be proposed when it was begun: some of it may not be wanted any more. */
+  #isWaiting = false
   #scheduled = false
   #stopped = false
   #tickTimer: Timer | undefined
@@ -159,7 +161,7 @@ export class RaftLoop {
   dropAbandoned(): void {
     if (this.#batch.length === 0) return
     const { proposals } = this.#options
-    const kept = this.#batchIds.map((id) => proposals.has(id))
+    const kept = this.#batchIds.map((id) => proposals.isAwaited(id))
     this.#batch = this.#batch.filter((_, i) => kept[i])
     this.#batchIds = this.#batchIds.filter((_, i) => kept[i])
   }
@@ -229,11 +231,19 @@ export class RaftLoop {
 
   #proposeBatch(): void {
     if (this.#batch.length === 0) return
-    const entries = this.#batch
-    const ids = this.#batchIds
     // Without a leader proposals wait for one, as they do while there is no way to it: what is sent then is lost, and its
     // proposer would not know. The proposers' deadlines bound the wait.
-    if (this.#leader === 0n || (!this.#isLeader && !this.#options.ports.isReachable(this.#leader))) return
+    if (this.#leader === 0n || (!this.#isLeader && !this.#options.ports.isReachable(this.#leader))) {
+      this.#isWaiting = true
+      return
+    }
+    if (this.#isWaiting) {
+      this.#isWaiting = false
+      this.dropAbandoned()
+    }
+    const entries = this.#batch
+    const ids = this.#batchIds
+    if (entries.length === 0) return
     this.#batch = []
     this.#batchIds = []
     const refused = this.#node.proposeEntries(entries)

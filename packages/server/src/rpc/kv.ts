@@ -51,6 +51,10 @@ abstract class WaitingCall<Result> implements Waiter<Result> {
     this.deadlineMs = ports.deadlineMs()
   }
 
+  get ended(): boolean {
+    return this.call.ended
+  }
+
   abstract applied(result: Result): void
 
   failed(error: unknown): void {
