@@ -2,6 +2,7 @@
 //
 // State after step i: rows `key`/j for i - WINDOW < j <= i, each with a value made from j, and `meta`/at = i, written
 // by the commit hook. Prints the step of each commit that has been acknowledged.
+// oxlint-disable-next-line no-restricted-imports -- a test, of LMDB's own I/O
 import { appendFileSync, rmSync, writeFileSync } from 'node:fs'
 import { systemClock } from '@etcd-ts/platform'
 import type { DefragmentStep } from './backend.ts'

@@ -282,9 +282,11 @@ export class Member {
         compactionBatchRows: config.compactionBatchLimit,
         compactionPauseMs: config.compactionSleepIntervalMs,
         onFailed: failed,
-        onCompacted: ({ revision, tookMs }) => {
+        onCompacted: ({ revision, tookMs, removedRows, indexPauseMs }) => {
           ports.metrics.mvcc.lastCompactionSeconds = ports.clock.wallMs() / 1000
           ports.metrics.mvcc.compactionTotalMs.observe(tookMs)
+          ports.metrics.mvcc.indexCompactionPauseMs.observe(indexPauseMs)
+          ports.metrics.mvcc.compactedKeys += removedRows
           ports.logger.info('finished scheduled compaction', {
             'compact-revision': revision,
             took: `${tookMs.toFixed(3)}ms`,

@@ -110,6 +110,51 @@ void test('a commit that fails changes nothing', async () => {
   assert.equal(foundAfter(file, 1), 'old')
 })
 
+/** A file of one row, whose replacement by another is about to begin. */
+async function aboutToInstall(): Promise<{ file: SimBackendFile; disk: SimDisk; backend: Backend }> {
+  const disk = new SimDisk()
+  disk.makeDirectory('/data')
+  const other = new SimBackendFile().open(options)
+  other.put('key', bytes('new'), bytes('1'))
+  const chunks: Uint8Array[] = []
+  for await (const chunk of (await other.exportBbolt()).chunks()) chunks.push(chunk)
+  disk.writeFile('/data/received', Buffer.concat(chunks))
+  await simImporter(disk)({ source: '/data/received', target: '/data/5.snap.db' })
+  const file = new SimBackendFile()
+  const backend = file.open(options, disk)
+  backend.put('key', bytes('old'), bytes('1'))
+  await backend.commit()
+  return { file, disk, backend }
+}
+
+void test('an installation that was cut off is done, or can be done again', async () => {
+  const seen = new Set<string>()
+  for (let seed = 0; seed < 20; seed++) {
+    const { file, disk, backend } = await aboutToInstall()
+    file.crashAtCall(file.calls + 1)
+    await assert.rejects(backend.install('/data/5.snap.db'), SimCrashError)
+    const machine = disk.kill()
+    const found = file.end(new SeededRandom(seed)).open(options, machine)
+    seen.add(keysOf(found))
+    assert.ok(machine.exists('/data/5.snap.db'))
+    await found.install('/data/5.snap.db')
+    assert.equal(keysOf(found), 'new')
+    assert.ok(!machine.exists('/data/5.snap.db'))
+  }
+  assert.deepEqual([...seen].sort(), ['new', 'old'])
+})
+
+void test('an installation that fails changes nothing', async () => {
+  const { file, disk, backend } = await aboutToInstall()
+  file.injectFaults(() => ({ code: 'EIO' }))
+  await assert.rejects(backend.install('/data/5.snap.db'), /EIO/)
+  file.injectFaults(undefined)
+  assert.equal(keysOf(backend), 'old')
+  backend.put('key', bytes('older'), bytes('1'))
+  await backend.commit()
+  assert.equal(keysOf(file.end(new SeededRandom(1)).open(options, disk)), 'old older')
+})
+
 void test('the dead neither read nor write', async () => {
   const file = new SimBackendFile()
   const backend = file.open(options)

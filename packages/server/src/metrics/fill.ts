@@ -33,6 +33,7 @@ export function fillFromMember(metrics: Counters, sources: MetricSources): void 
   server.quotaBackendBytes = sources.quotaBytes
   mvcc.currentRevision = store.revision
   mvcc.compactRevision = store.compactedRevision
+  mvcc.keys = store.keyCount
   mvcc.dbBytes = backend.size()
   mvcc.dbBytesInUse = backend.sizeInUse()
   disk.walBytes = sources.walBytes()
