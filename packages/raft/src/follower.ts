@@ -142,7 +142,13 @@ function isWellFormed({ index, logTerm, term, entries }: Message): boolean {
 }
 
 export function handleHeartbeat(raft: Raft, message: Message): void {
-  raft.log.commitTo(message.commit)
+  if (message.commit <= raft.log.lastIndex) raft.log.commitTo(message.commit)
+  else {
+    // The leader tells a member no more than it has acknowledged. What came since is sent again: see `Progress`.
+    raft.logger.error?.(
+      `${raft.name} has lost entries: ${message.commit} is committed, the log ends at ${raft.log.lastIndex}`,
+    )
+  }
   const response = newMessage(MessageType.MsgHeartbeatResp, message.from)
   response.context = message.context
   raft.send(response)

@@ -118,3 +118,12 @@ void test('what was sent of the commit index is doubtful once entries are taken 
   progress.sentEntries(3, 1)
   assert.equal(progress.canBumpCommit(8), true)
 })
+
+void test('a member that has lost what it had acknowledged is sent that again', () => {
+  const progress = progressAt(10, 11)
+  progress.sentEntries(1, 10)
+  assert.equal(progress.maybeDecrease(10, 4), true)
+  assert.equal(describeProgress(progress), 'StateProbe match=4 next=5')
+  progress.becomeReplicate()
+  assert.equal(progress.maybeDecrease(4, 2), false, 'a stale refusal')
+})

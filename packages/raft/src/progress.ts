@@ -135,6 +135,8 @@ export class Progress {
     }
     // A probing leader has one append out, the one after `next - 1`.
     if (this.next - 1 !== rejected) return false
+    // It does not have what it had acknowledged: its disk went back in time. It gets that again.
+    if (rejected === this.match && hint < this.match) this.match = hint
     this.next = Math.max(Math.min(rejected, hint + 1), this.match + 1)
     this.#lowerSentCommit()
     this.isFlowPaused = false

@@ -420,3 +420,18 @@ for (const { name, options, text } of [
     assert.throws(() => asyncNode(new MemoryStorage(), options), new RaftConfigError(text))
   })
 }
+
+void test('a heartbeat that speaks of entries which were lost commits nothing, and is answered', () => {
+  const storage = new MemoryStorage()
+  const node = asyncNode(storage)
+  node.bootstrap([{ id: 1n }, { id: 2n }])
+  drain(node, storage, [])
+  const committed = node.basicStatus().hardState.commit
+  const heartbeat = newMessage(MessageType.MsgHeartbeat, 1n)
+  heartbeat.from = 2n
+  heartbeat.term = 2
+  heartbeat.commit = 100
+  node.step(heartbeat)
+  assert.equal(node.basicStatus().hardState.commit, committed)
+  assert.ok(node.ready().messages.some(({ type }) => type === MessageType.MsgHeartbeatResp))
+})
