@@ -20,6 +20,8 @@ const CATASTROPHES = /panic:|"level":"(panic|fatal)"|unhandled|uncaught/i
 export interface CheckOptions {
   /** What the clients did besides single puts. */
   readonly kind: 'registers' | 'lists'
+  /** Lines about an end that a member was meant to come to. */
+  readonly expectedLines?: RegExp
 }
 
 /**
@@ -36,7 +38,7 @@ export interface CheckOptions {
 export async function checkCluster(
   cluster: ClusterProcess,
   workload: Workload,
-  { kind }: CheckOptions,
+  { kind, expectedLines }: CheckOptions,
 ): Promise<string> {
   await workload.stop()
   const voters: ClusterMember[] = []
@@ -56,7 +58,9 @@ export async function checkCluster(
     }
   }
   for (const member of cluster.members) {
-    const line = member.server.log.lines.find((each) => CATASTROPHES.test(each))
+    const line = member.server.log.lines.find(
+      (each) => CATASTROPHES.test(each) && expectedLines?.test(each) !== true,
+    )
     if (line !== undefined) throw new HistoryError(`${member.name} logged: ${line}`)
   }
   const { calls, counts } = workload.history

@@ -28,4 +28,29 @@ void describe('workloads on real etcd', { skip: skipWithout(program, 'real etcd'
       assert.ok(calls.length > 700)
     })
   }
+
+  void test('stale reads are found', async (t) => {
+    const cluster = await ClusterProcess.start(t, { ...(program && { program }), links: true })
+    const workload = Workload.start(t, { endpoints: () => cluster.endpoints, step: registerSteps(2) })
+    await workload.acknowledged(50, 30_000)
+    const old = await cluster.leader()
+    cluster.isolate(old)
+    await workload.acknowledged(50, 30_000)
+    const { outcome } = await workload.call(old.endpoint, {
+      kind: 'range',
+      key: 'register/0',
+      serializable: true,
+    })
+    assert.equal(outcome.kind, 'answered')
+    cluster.heal()
+    await workload.acknowledged(1, 30_000)
+    t.diagnostic(await checkCluster(cluster, workload, { kind: 'registers' }))
+    // The same answers to readers who had not agreed to stale ones.
+    for (const entry of workload.history.calls) {
+      if (entry.call.kind === 'range' && entry.call.serializable) {
+        Object.assign(entry, { call: { kind: 'range', key: entry.call.key } })
+      }
+    }
+    await assert.rejects(checkCluster(cluster, workload, { kind: 'registers' }), /a stale answer/)
+  })
 })
