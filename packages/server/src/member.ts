@@ -246,6 +246,7 @@ export class Member {
     storage.backend.setCommitHook(() => this.#writeConsistentIndex())
     this.services = new Map(
       guarded(this.#methods(), {
+        isStopped: () => this.#stopping.signal.aborted,
         isCapable: () => this.cluster.version !== undefined,
         isLearner: () => this.#isLearner(),
         hasLeader: () => this.#loop.leader !== 0n,
@@ -750,6 +751,8 @@ export class Member {
     this.#stopping.abort()
     for (const timer of this.#timers) timer.cancel()
     this.#loop.stop()
+    // What is buffered may be half of an entry's effects, and must not reach the disk.
+    this.#track(this.#storage.backend.abandon().catch(() => undefined))
     this.#ports.fatal(error)
   }
 }

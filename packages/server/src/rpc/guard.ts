@@ -5,6 +5,8 @@ import { statusOf } from './respond.ts'
 type UnaryMethod = Extract<Method, { readonly kind: 'unary' }>
 
 export interface GuardPorts {
+  /** Whether the member has ended, and its state must not be touched any more. */
+  isStopped(): boolean
   /** Whether the cluster's version is known, before which no v3 call is answered. */
   isCapable(): boolean
   isLearner(): boolean
@@ -39,6 +41,7 @@ export function guarded(
 function guard(path: string, method: UnaryMethod, ports: GuardPorts): UnaryMethod {
   const handle = (call: UnaryCall, request: Uint8Array): void => {
     try {
+      if (ports.isStopped()) throw new ApiError('stopped')
       if (!ports.isCapable()) throw new ApiError('notCapable')
       if (ports.isLearner() && !isServedByLearner(path, request)) throw new ApiError('notSupportedForLearner')
       if (!ports.hasLeader() && call.metadata.get('hasleader') === 'true') throw new ApiError('noLeader')
