@@ -65,7 +65,10 @@ export function others(
   return members.filter((member) => !some.includes(member))
 }
 
-/** @throws when the member's log tells that it gave its vote to two candidates in one term */
+/**
+ * Looks into the log of a member for which it has voted; ours tells with `--log-level=debug`.
+ * @throws when it gave its vote to two candidates in one term
+ */
 export function assertVotesOnce(member: ClusterMember): void {
   const votes = new Map<string, string>()
   for (const line of member.server.log.lines) {

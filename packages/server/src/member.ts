@@ -154,7 +154,11 @@ export class Member {
       preVote: config.preVote,
       random: ports.random,
       // Its lines of level info come with every few entries; changes of leadership are logged here.
-      logger: { warn: (text) => logger.warn(text), error: (text) => logger.error(text) },
+      logger: {
+        ...(logger.isEnabled('debug') ? { info: (text: string) => logger.debug(text) } : {}),
+        warn: (text) => logger.warn(text),
+        error: (text) => logger.error(text),
+      },
     })
     this.#applier = new Applier(
       {
