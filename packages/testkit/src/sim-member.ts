@@ -61,6 +61,11 @@ export class SimHost {
     this.#backend = new SimBackendFile({ clock: this.clock })
   }
 
+  /** Whether anything was left by the processes so far. No process may be running. */
+  get hasData(): boolean {
+    return this.#process === undefined && this.#disk.list('/').length > 0
+  }
+
   /** Starts a process; the one before it must have ended. */
   start(faults: SimFaults = () => undefined, time: SimTime = {}): SimProcess {
     if (this.#process !== undefined) throw new Error('a process is running')

@@ -75,9 +75,10 @@ export class SimNetwork<M> {
     this.#cut.clear()
   }
 
-  send(from: string, to: string, message: M): void {
+  /** @param isOnce whether the message never arrives twice, whatever the link does to others */
+  send(from: string, to: string, message: M, isOnce = false): void {
     const options = this.#links.get(link(from, to)) ?? this.#options
-    const copies = this.#random.chance(options.duplicateProbability) ? 2 : 1
+    const copies = this.#random.chance(options.duplicateProbability) && !isOnce ? 2 : 1
     for (let i = 0; i < copies; i++) {
       if (this.#random.chance(options.lossProbability)) continue
       const spreadMs = options.delayMaxMs - options.delayMinMs

@@ -1,0 +1,47 @@
+/**
+ * Clusters of real members with nothing real but their code, disturbed and checked: see `ClusterSimulation`.
+ * ETCD_TS_CLUSTER_SEEDS: how many seeds; ETCD_TS_SEED: one alone, as a failure names it; ETCD_TS_TRACE=1 prints what happens.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ClusterSimulation } from './cluster-simulation-run.ts'
+import { count } from './settings.ts'
+
+const oneSeed = process.env['ETCD_TS_SEED']
+const firstSeed = count('ETCD_TS_SEED', { ci: 1, local: 1 })
+const seedCount = oneSeed === undefined ? count('ETCD_TS_CLUSTER_SEEDS', { ci: 100, local: 10 }) : 1
+const seeds = Array.from({ length: seedCount }, (_, i) => firstSeed + i)
+
+async function replayable(seed: number): Promise<ClusterSimulation> {
+  const trace =
+    process.env['ETCD_TS_TRACE'] === '1'
+      ? (text: string) => void process.stdout.write(`${text}\n`)
+      : undefined
+  try {
+    const simulation = new ClusterSimulation(seed, { trace })
+    await simulation.survive()
+    return simulation
+  } catch (error) {
+    const command = `ETCD_TS_SEED=${seed} ETCD_TS_TRACE=1 npm test -- tests/dist/cluster-simulation.test.js`
+    throw new Error(`to see it again: ${command}\n${withCauses(error)}`, { cause: error })
+  }
+}
+
+function withCauses(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return `${error.stack}${error.cause === undefined ? '' : `\ncaused by ${withCauses(error.cause)}`}`
+}
+
+void test(`${seedCount} clusters in trouble lose nothing and explain every answer`, async (context) => {
+  const total: Record<string, number> = {}
+  for (const seed of seeds) {
+    const { counts } = await replayable(seed)
+    for (const [what, n] of Object.entries<number>({ ...counts })) total[what] = (total[what] ?? 0) + n
+  }
+  context.diagnostic(JSON.stringify(total))
+})
+
+void test('the same seed gives the same history', async () => {
+  const [first, second] = [await replayable(firstSeed), await replayable(firstSeed)]
+  assert.deepEqual(second.journal, first.journal)
+})
