@@ -1,26 +1,24 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { ApiError, etcdserverpb } from '@etcd-ts/api'
+import { ApiError } from '@etcd-ts/api'
 import type { Backend, BackendImporter, LmdbBackendOptions } from '@etcd-ts/backend'
-import type { Method, ServiceTable } from '@etcd-ts/grpc'
+import type { ServiceTable } from '@etcd-ts/grpc'
 import { MvccStore } from '@etcd-ts/mvcc'
-import type { Clock, Disk, Random, Timer } from '@etcd-ts/platform'
+import type { Clock, Disk, Random } from '@etcd-ts/platform'
 import { type Entry, type Message, MessageType, RawNode, type Snapshot, raftStateName } from '@etcd-ts/raft'
-import { Alarms, alarmName } from './apply/alarms.ts'
+import { Alarms } from './apply/alarms.ts'
 import { Applier } from './apply/applier.ts'
+import { writeConsistentIndex } from './apply/consistent-index.ts'
+import { SpaceAlarm } from './apply/space-alarm.ts'
 import { Quota } from './apply/quota.ts'
-import {
-  BACKEND_PENDING_BYTES_MAX,
-  type OpenStorage,
-  openStorage,
-  pathsOf,
-} from './bootstrap/open-storage.ts'
-import { runPeriodicCompaction, runRevisionCompaction } from './compactor/auto-compaction.ts'
+import { type OpenStorage, openStorage, pathsOf } from './bootstrap/open-storage.ts'
+import { runAutoCompaction } from './compactor/auto-compaction.ts'
 import { COMPAT_VERSION, type ServerConfig } from './config/index.ts'
 import type { HealthSource } from './http/health.ts'
 import type { Logger } from './log/index.ts'
 import type { Cluster } from './membership/cluster.ts'
 import { ClusterDuties } from './membership/cluster-duties.ts'
 import { hexId } from './membership/ids.ts'
+import { KnownVersion } from './membership/known-version.ts'
 import type { Member as ClusterMember } from './membership/member.ts'
 import { encodeV2Snapshot, restoreV2Snapshot } from './membership/v2-snapshot.ts'
 import { type Counters } from './metrics/index.ts'
@@ -28,22 +26,17 @@ import { fillFromMember } from './metrics/fill.ts'
 import { peerEndpoints } from './peer/endpoints.ts'
 import type { PeerHttp } from './peer/peer-http.ts'
 import type { PeerPorts, PeerTransport } from './peer/transport.ts'
-import { ProposalField } from './propose/entry-codec.ts'
 import { Proposals } from './propose/proposals.ts'
 import { Proposer } from './propose/proposer.ts'
-import { type PendingRead, ReadIndex } from './propose/read-index.ts'
+import { ReadIndex } from './propose/read-index.ts'
 import { RequestIds } from './propose/request-id.ts'
 import { timeoutError } from './propose/timeouts.ts'
 import { publish } from './publish/publication.ts'
+import { advanceFirstElection } from './raft/first-election.ts'
 import { RaftLoop } from './raft/raft-loop.ts'
-import { clusterService } from './rpc/cluster.ts'
-import { guarded } from './rpc/guard.ts'
-import type { HeaderSource } from './rpc/header.ts'
-import { healthService } from './rpc/health.ts'
-import { kvService } from './rpc/kv.ts'
-import { maintenanceService } from './rpc/maintenance.ts'
-import { ResponseWriter } from './rpc/response-writer.ts'
+import { type ServiceParts, catchUp, memberHealth, memberServices } from './services.ts'
 import { Snapshots } from './snapshots/snapshots.ts'
+import { Tasks } from './tasks.ts'
 
 /** The world around a member. */
 export interface MemberPorts {
@@ -79,11 +72,12 @@ const EXPIRY_SWEEP_MS = 100
 const PURGE_INTERVAL_MS = 30_000
 const RAFT_MESSAGE_BYTES_MAX = 1024 * 1024
 const INFLIGHT_MESSAGES_MAX = 512
-/** How often, and for how long, a member that starts looks whether the others are there. */
-const PEERS_POLL_MS = 50
-const PEERS_WAIT_MS = 5000
 /** What a removed member goes on for, so that the others hear from it that the removal is committed. */
 const REMOVED_LINGER_MS = 1000
+
+function electionTicksOf({ electionTimeoutMs, heartbeatIntervalMs }: ServerConfig): number {
+  return Math.floor(electionTimeoutMs / heartbeatIntervalMs)
+}
 
 /**
  * One member of a cluster: its storage, its raft node, its state and the services over them; no sockets.
@@ -113,13 +107,10 @@ export class Member {
   readonly #transport: PeerTransport
   readonly #snapshots: Snapshots
   readonly #duties: ClusterDuties
+  readonly #space: SpaceAlarm
+  readonly #version: KnownVersion
+  readonly #tasks: Tasks
   #leaderSinceMs = 0
-  readonly #stopping = new AbortController()
-  #background: Promise<void>[] = []
-  #timers: Timer[] = []
-  #outOfSpaceRaised = false
-  #loggedVersion: string | undefined
-  #versionKnown: (() => void) | undefined
 
   private constructor(config: ServerConfig, ports: MemberPorts, storage: OpenStorage, store: MvccStore) {
     const { clock, logger } = ports
@@ -134,6 +125,8 @@ export class Member {
       clusterId: this.cluster.id,
       ports: this.#peerPorts(),
     })
+    this.#tasks = new Tasks(clock, (error) => this.#fail(error))
+    this.#version = new KnownVersion(logger)
     this.#alarms = new Alarms(storage.backend)
     this.#quota = new Quota(config.quotaBackendBytes, () => storage.backend.sizeProjected())
     this.#requestIds = new RequestIds(this.id, clock.wallMs())
@@ -143,7 +136,7 @@ export class Member {
     )
     this.#node = new RawNode({
       id: this.id,
-      electionTicks: Math.floor(config.electionTimeoutMs / config.heartbeatIntervalMs),
+      electionTicks: electionTicksOf(config),
       heartbeatTicks: 1,
       storage: storage.log,
       applied: storage.snapshotIndex,
@@ -175,13 +168,13 @@ export class Member {
         metrics: ports.metrics,
         ports: {
           applyConfChange: (change) => this.#node.applyConfChange(change),
-          outOfSpace: () => this.#raiseOutOfSpace(),
+          outOfSpace: () => this.#space.raise(),
           termStarted: () => this.#duties.termStarted(),
-          clusterVersionChanged: (version) => this.#logClusterVersion(version),
+          clusterVersionChanged: (version) => this.#version.set(version),
           memberAdded: ({ id, peerUrls }) => this.#transport.addPeer(id, peerUrls),
           memberUpdated: ({ id, peerUrls }) => this.#transport.updatePeer(id, peerUrls),
           memberRemoved: (id) => this.#transport.removePeer(id),
-          removedSelf: () => this.#track(this.#leave()),
+          removedSelf: () => this.#tasks.track(this.#leave()),
         },
       },
       { ...storage.consistent, confState: storage.confState },
@@ -217,7 +210,15 @@ export class Member {
       clock,
       requestTimeoutMs: this.#requestTimeoutMs,
       maxRequestBytes: config.maxRequestBytes,
-      signal: this.#stopping.signal,
+      signal: this.#tasks.signal,
+    })
+    this.#space = new SpaceAlarm({
+      memberId: this.id,
+      quota: this.#quota,
+      backend: storage.backend,
+      logger,
+      propose: (request) => this.#proposer.alarm(request),
+      track: (work) => this.#tasks.track(work),
     })
     this.#snapshots = new Snapshots(
       {
@@ -247,16 +248,28 @@ export class Member {
       storage.snapshotIndex,
     )
     this.#duties = this.#clusterDuties()
-    storage.backend.setCommitHook(() => this.#writeConsistentIndex())
-    this.services = new Map(
-      guarded(this.#methods(), {
-        isStopped: () => this.#stopping.signal.aborted,
-        isCapable: () => this.cluster.version !== undefined,
-        isLearner: () => this.#isLearner(),
-        hasLeader: () => this.#loop.leader !== 0n,
-      }),
-    )
-    this.health = this.#healthSource()
+    storage.backend.setCommitHook(() => {
+      const { consistentIndex: index, consistentTerm: term } = this.#applier
+      writeConsistentIndex(storage.backend, { index, term })
+    })
+    const parts: ServiceParts = {
+      memberId: this.id,
+      config,
+      cluster: this.cluster,
+      store,
+      backend: storage.backend,
+      alarms: this.#alarms,
+      space: this.#space,
+      loop: this.#loop,
+      reads: this.#reads,
+      proposer: this.#proposer,
+      duties: this.#duties,
+      metrics: ports.metrics,
+      logger,
+      signal: this.#tasks.signal,
+    }
+    this.services = memberServices(parts)
+    this.health = memberHealth(parts)
     this.answerPeer = peerEndpoints({
       cluster: this.cluster,
       store,
@@ -308,17 +321,16 @@ export class Member {
 
   /** Joins in: resolves once this member has published itself and the cluster's version is known. */
   async run(): Promise<void> {
-    if (this.cluster.version !== undefined) this.#logClusterVersion(this.cluster.version)
+    if (this.cluster.version !== undefined) this.#version.set(this.cluster.version)
     if (this.#config.features.InitialCorruptCheck && this.#storage.isRestart)
       await this.#duties.corruption.initialCheck()
-    this.#every(EXPIRY_SWEEP_MS, () => this.#expire())
-    this.#every(PURGE_INTERVAL_MS, () => this.#purge())
+    this.#tasks.every(EXPIRY_SWEEP_MS, () => this.#expire())
+    this.#tasks.every(PURGE_INTERVAL_MS, () => this.#purge())
     for (const { id, peerUrls } of this.#storage.remotes) this.#transport.addRemote(id, peerUrls)
-    for (const { id, peerUrls } of this.cluster.members())
-      if (id !== this.id) this.#transport.addPeer(id, peerUrls)
+    for (const { id, peerUrls } of this.#others()) this.#transport.addPeer(id, peerUrls)
     this.#loop.start()
-    this.#track(this.#advanceFirstElection())
-    this.#track(this.#duties.run(this.#stopping.signal))
+    this.#tasks.track(this.#advanceFirstElection())
+    this.#tasks.track(this.#duties.run(this.#tasks.signal))
     await publish({
       memberId: this.id,
       clusterId: this.cluster.id,
@@ -329,26 +341,26 @@ export class Member {
       requestTimeoutMs: this.#requestTimeoutMs,
       clock: this.#ports.clock,
       logger: this.#ports.logger,
-      signal: this.#stopping.signal,
+      signal: this.#tasks.signal,
       putV2: (path, value) => this.#proposer.putV2(path, value),
     })
-    await this.#untilVersionKnown()
+    await this.#version.wait(this.#tasks.signal)
+    if (this.#tasks.isStopped) return
     // From the first client on the backend knows whose it is, so that a log of another cluster is told from its own.
-    if (!this.#stopping.signal.aborted) await this.#storage.backend.commit()
-    if (!this.#stopping.signal.aborted) this.#startCompactor()
+    await this.#storage.backend.commit()
+    this.#tasks.track(this.#runAutoCompaction())
   }
 
   /** Hands over leadership, answers no more, writes what is buffered and closes the files. */
   async stop(): Promise<void> {
-    if (!this.#stopping.signal.aborted) await this.#duties.leaderTransfer.onStop()
-    this.#stopping.abort()
-    for (const timer of this.#timers) timer.cancel()
+    if (!this.#tasks.isStopped) await this.#duties.leaderTransfer.onStop()
+    this.#tasks.stop()
     this.#loop.stop()
     await this.#transport.stop()
     const stopped = new ApiError('stopped')
     this.#proposals.rejectAll(stopped)
     this.#reads.rejectAll(stopped)
-    await Promise.allSettled([...this.#background, this.#loop.idle(), this.#snapshots.idle()])
+    await Promise.allSettled([this.#tasks.settled(), this.#loop.idle(), this.#snapshots.idle()])
     try {
       this.#loop.saveCommit()
       await this.store.close()
@@ -390,52 +402,6 @@ export class Member {
     }
   }
 
-  #methods(): [path: string, method: Method][] {
-    const header: HeaderSource = {
-      clusterId: this.cluster.id,
-      memberId: this.id,
-      term: () => this.#loop.term,
-      revision: () => this.store.revision,
-    }
-    return [
-      ...kvService({
-        store: this.store,
-        writer: new ResponseWriter(this.cluster.id, this.id),
-        txnOpsMax: this.#config.maxTxnOps,
-        metrics: this.#ports.metrics,
-        term: () => this.#loop.term,
-        deadlineMs: () => this.#proposer.deadlineMs(),
-        propose: (field, codec, request, waiter) => this.#proposer.propose(field, codec, request, waiter),
-        readLinearizable: (read) => this.#readLinearizable(read),
-        reserve: (cost) => this.#reserve(cost),
-      }),
-      ...clusterService({
-        header,
-        cluster: this.cluster,
-        reconfiguration: this.#duties.reconfiguration,
-        catchUp: () => this.#catchUp(),
-      }),
-      ...maintenanceService({
-        header,
-        store: this.store,
-        backend: this.#storage.backend,
-        alarms: this.#alarms,
-        downgrades: this.#duties.downgrades,
-        leaderTransfer: this.#duties.leaderTransfer,
-        logger: this.#ports.logger,
-        version: COMPAT_VERSION,
-        proposeAlarm: (request) => this.#proposeAlarm(request),
-        raftStatus: () => ({
-          leader: this.#loop.leader,
-          committedIndex: this.#loop.committedIndex,
-          appliedIndex: this.#loop.appliedIndex,
-          isLearner: this.#isLearner(),
-        }),
-      }),
-      ...healthService(),
-    ]
-  }
-
   #clusterDuties(): ClusterDuties {
     const { clock, logger, metrics, peerHttp } = this.#ports
     const config = this.#config
@@ -466,79 +432,22 @@ export class Member {
       catchUp: () => this.#catchUp(),
       proposeConfChange: (change) => this.#proposer.confChange<readonly ClusterMember[]>(change),
       proposeDowngrade: (request) => this.#proposer.internal({ downgradeInfoSet: request }),
-      proposeAlarm: (request) => this.#proposeAlarm(request),
+      proposeAlarm: (request) => this.#proposer.alarm(request),
       putV2: (path, value) => this.#proposer.putV2(path, value),
     })
-  }
-
-  #healthSource(): HealthSource {
-    const firstKey = etcdserverpb.RangeRequest.create({
-      key: new Uint8Array(1),
-      rangeEnd: new Uint8Array(1),
-      limit: 1n,
-      keysOnly: true,
-    })
-    return {
-      activeAlarms: () => this.#alarms.list().map((alarm) => alarmName(alarm.alarm)),
-      hasLeader: () => this.#loop.leader !== 0n,
-      isLearner: () => this.#isLearner(),
-      read: async ({ serializable }) => {
-        if (!serializable) await this.#catchUp()
-        this.store.range(firstKey)
-      },
-    }
   }
 
   get #requestTimeoutMs(): number {
     return REQUEST_TIMEOUT_BASE_MS + 2 * this.#config.electionTimeoutMs
   }
 
-  #proposeAlarm(request: etcdserverpb.AlarmRequest): Promise<etcdserverpb.AlarmMember[]> {
-    return this.#proposer.proposed(ProposalField.alarm, etcdserverpb.AlarmRequest, request)
-  }
-
-  #readLinearizable(read: PendingRead): void {
-    if (this.#stopping.signal.aborted) throw new ApiError('stopped')
-    this.#reads.add(read)
-    this.#loop.wake()
-  }
-
   #catchUp(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#readLinearizable({ deadlineMs: this.#proposer.deadlineMs(), ready: resolve, failed: reject })
+    return catchUp({
+      reads: this.#reads,
+      loop: this.#loop,
+      proposer: this.#proposer,
+      signal: this.#tasks.signal,
     })
-  }
-
-  #reserve(cost: number): void {
-    if (!this.#quota.allows(cost)) {
-      this.#raiseOutOfSpace()
-      throw new ApiError('noSpace')
-    }
-    const { backend } = this.#storage
-    if (backend.pendingBytes() > BACKEND_PENDING_BYTES_MAX) throw new ApiError('tooManyRequests')
-  }
-
-  #raiseOutOfSpace(): void {
-    if (this.#outOfSpaceRaised) return
-    this.#outOfSpaceRaised = true
-    const request = etcdserverpb.AlarmRequest.create({
-      action: etcdserverpb.AlarmAction.ACTIVATE,
-      memberID: this.id,
-      alarm: etcdserverpb.AlarmType.NOSPACE,
-    })
-    this.#track(
-      this.#proposeAlarm(request)
-        .catch((error: unknown) =>
-          this.#ports.logger.warn('failed to raise alarm', { alarm: 'NOSPACE', error: String(error) }),
-        )
-        .then(() => {
-          this.#outOfSpaceRaised = false
-        }),
-    )
-  }
-
-  #isLearner(): boolean {
-    return this.cluster.member(this.id)?.isLearner ?? false
   }
 
   /** The error of a call that was to be answered by `deadlineMs`. */
@@ -576,28 +485,21 @@ export class Member {
     if (others.length > 0) this.#transport.send(others)
   }
 
-  /**
-   * A member that starts needs not wait a whole election timeout for a leader that is not there: alone it need not wait at
-   * all, and once it has reached several others, only for two ticks.
-   */
   async #advanceFirstElection(): Promise<void> {
-    const { electionTimeoutMs, heartbeatIntervalMs, initialElectionTickAdvance } = this.#config
-    if (!initialElectionTickAdvance) return
-    const { clock } = this.#ports
-    const others = (): bigint[] =>
-      this.cluster
-        .members()
-        .map((member) => member.id)
-        .filter((id) => id !== this.id)
-    const giveUpMs = clock.monotonicMs() + PEERS_WAIT_MS
-    while (clock.monotonicMs() < giveUpMs && !this.#stopping.signal.aborted) {
-      const active = others().filter((id) => this.#transport.activeSinceMs(id) !== undefined)
-      if (active.length > 1) {
-        this.#loop.advanceTicks(Math.max(0, Math.floor(electionTimeoutMs / heartbeatIntervalMs) - 2))
-        return
-      }
-      await clock.sleep(PEERS_POLL_MS)
-    }
+    if (!this.#config.initialElectionTickAdvance) return
+    await advanceFirstElection({
+      clock: this.#ports.clock,
+      signal: this.#tasks.signal,
+      electionTicks: electionTicksOf(this.#config),
+      activePeers: () =>
+        this.#others().filter(({ id }) => this.#transport.activeSinceMs(id) !== undefined).length,
+      advanceTicks: (ticks) => this.#loop.advanceTicks(ticks),
+    })
+  }
+
+  /** Members but this one. */
+  #others(): ClusterMember[] {
+    return this.cluster.members().filter(({ id }) => id !== this.id)
   }
 
   /** Takes over the state of a snapshot: the data file at `path`, its membership and its configuration. */
@@ -608,19 +510,18 @@ export class Member {
       this.#applier.restored(snapshot.metadata)
     })
     this.#transport.removeAllPeers()
-    for (const { id, peerUrls } of this.cluster.members())
-      if (id !== this.id) this.#transport.addPeer(id, peerUrls)
+    for (const { id, peerUrls } of this.#others()) this.#transport.addPeer(id, peerUrls)
   }
 
   /** The removal of this member is applied: it goes on for a moment, so that the others hear that it is committed. */
   async #leave(): Promise<void> {
-    await this.#ports.clock.sleep(REMOVED_LINGER_MS, this.#stopping.signal)
+    await this.#ports.clock.sleep(REMOVED_LINGER_MS, this.#tasks.signal)
     this.#removed()
   }
 
   /** Ends a member that is not part of the cluster any more. */
   #removed(): void {
-    if (this.#stopping.signal.aborted) return
+    if (this.#tasks.isStopped) return
     this.#ports.logger.error('the member has been permanently removed from the cluster', {
       'local-member-id': hexId(this.id),
     })
@@ -638,19 +539,6 @@ export class Member {
     if (last !== undefined) this.#snapshots.applied(last)
   }
 
-  /** The backend's commit hook: what the batch holds, so that a restart applies no entry twice. */
-  #writeConsistentIndex(): void {
-    const { backend } = this.#storage
-    const number = (value: number): Buffer => {
-      const bytes = Buffer.alloc(8)
-      bytes.writeBigUInt64BE(BigInt(value))
-      return bytes
-    }
-    if (this.#applier.consistentIndex === 0) return
-    backend.put('meta', Buffer.from('consistent_index'), number(this.#applier.consistentIndex))
-    backend.put('meta', Buffer.from('term'), number(this.#applier.consistentTerm))
-  }
-
   #leadershipChanged(leader: bigint, isLeader: boolean): void {
     const { server } = this.#ports.metrics
     if (leader !== 0n) {
@@ -664,48 +552,14 @@ export class Member {
     })
   }
 
-  #logClusterVersion(version: string): void {
-    if (this.#loggedVersion === version) return
-    this.#loggedVersion = version
-    this.#ports.logger.info('enabled capabilities for version', {
-      'cluster-version': version.replace(/\.0$/, ''),
-    })
-    this.#versionKnown?.()
-  }
-
-  /** Resolves once the cluster's version is known, before which calls are refused, or the member stops. */
-  async #untilVersionKnown(): Promise<void> {
-    const { signal } = this.#stopping
-    if (this.cluster.version !== undefined || signal.aborted) return
-    await new Promise<void>((resolve) => {
-      this.#versionKnown = resolve
-      signal.addEventListener('abort', () => resolve())
-    })
-  }
-
-  #startCompactor(): void {
-    const { autoCompaction } = this.#config
-    if (autoCompaction.mode === 'off') return
+  #runAutoCompaction(): Promise<void> {
     const { clock, logger } = this.#ports
     const ports = {
       revision: () => this.store.revision,
       isLeader: () => this.#loop.isLeader,
-      compact: async (revision: number): Promise<boolean> => {
-        const request = etcdserverpb.CompactionRequest.create({ revision: BigInt(revision) })
-        try {
-          await this.#proposer.proposed(ProposalField.compaction, etcdserverpb.CompactionRequest, request)
-          return true
-        } catch (error) {
-          return error instanceof ApiError && error.reason === 'compacted'
-        }
-      },
+      compact: (revision: number) => this.#proposer.compaction(revision),
     }
-    const { signal } = this.#stopping
-    this.#track(
-      autoCompaction.mode === 'periodic'
-        ? runPeriodicCompaction(autoCompaction.retentionMs, ports, clock, logger, signal)
-        : runRevisionCompaction(autoCompaction.retentionRevisions, ports, clock, logger, signal),
-    )
+    return runAutoCompaction(this.#config.autoCompaction, ports, clock, logger, this.#tasks.signal)
   }
 
   #expire(): void {
@@ -723,40 +577,15 @@ export class Member {
       if (maxSnapshots > 0) await snapshots.purge({ keep: maxSnapshots })
       if (maxWals > 0) await wal.purge({ keep: maxWals })
     }
-    this.#track(purge().catch((error: unknown) => this.#fail(error)))
-  }
-
-  /** Runs `run` again and again until the member stops. */
-  #every(intervalMs: number, run: () => void): void {
-    const slot = this.#timers.length
-    const arm = (): void => {
-      this.#timers[slot] = this.#ports.clock.setTimer(intervalMs, () => {
-        try {
-          run()
-        } catch (error) {
-          this.#fail(error)
-        }
-        if (!this.#stopping.signal.aborted) arm()
-      })
-    }
-    arm()
-  }
-
-  /** Work that `stop` waits for. */
-  #track(work: Promise<void>): void {
-    this.#background.push(work)
-    void work.finally(() => {
-      this.#background = this.#background.filter((other) => other !== work)
-    })
+    this.#tasks.track(purge().catch((error: unknown) => this.#fail(error)))
   }
 
   #fail(error: unknown): void {
-    if (this.#stopping.signal.aborted) return
-    this.#stopping.abort()
-    for (const timer of this.#timers) timer.cancel()
+    if (this.#tasks.isStopped) return
+    this.#tasks.stop()
     this.#loop.stop()
     // What is buffered may be half of an entry's effects, and must not reach the disk.
-    this.#track(this.#storage.backend.abandon().catch(() => undefined))
+    this.#tasks.track(this.#storage.backend.abandon().catch(() => undefined))
     this.#ports.fatal(error)
   }
 }

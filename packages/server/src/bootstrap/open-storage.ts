@@ -10,6 +10,7 @@ import {
 } from '@etcd-ts/platform'
 import { type ConfState, MemoryStorage, type Snapshot } from '@etcd-ts/raft'
 import { SnapshotStore, Wal, type WalOptions } from '@etcd-ts/wal'
+import { type ConsistentIndex, readConsistentIndex } from '../apply/consistent-index.ts'
 import type { ServerConfig } from '../config/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { Counters } from '../metrics/index.ts'
@@ -38,8 +39,7 @@ export interface OpenStorage {
   /** Index of the newest snapshot, 0 for none. */
   readonly snapshotIndex: number
   readonly confState: ConfState
-  /** What the backend holds: the index and term of the last entry whose effects are in it. */
-  readonly consistent: { readonly index: number; readonly term: number }
+  readonly consistent: ConsistentIndex
   close(): Promise<void>
 }
 
@@ -62,11 +62,6 @@ export interface StoragePorts {
 const LOCK_RETRY_MS = 100
 /** Bytes that may wait to be written to the backend: above it writes are refused until the disk has caught up. */
 export const BACKEND_PENDING_BYTES_MAX = 256 * 1024 * 1024
-
-function counter(backend: Backend, name: string): number {
-  const bytes = backend.get('meta', Buffer.from(name))
-  return bytes === undefined ? 0 : Number(Buffer.from(bytes).readBigUInt64BE())
-}
 
 /** Locations inside the data folder, as etcd lays it out. */
 export function pathsOf(config: ServerConfig): { member: string; wal: string; snap: string; db: string } {
@@ -145,7 +140,7 @@ async function openLocked(
       ...(ports.walSegmentBytes === undefined ? {} : { segmentBytes: ports.walSegmentBytes }),
     }
     if (start !== undefined) {
-      if (counter(backend, 'consistent_index') > 0) {
+      if (readConsistentIndex(backend).index > 0) {
         throw new Error(
           `${paths.db} holds data, but there is no log in ${paths.wal}: one of the two was moved or removed`,
         )
@@ -154,7 +149,7 @@ async function openLocked(
     }
     const opened = restore(paths, disk, snapshots, log, walOptions, config.maxLearners)
     await useReceivedState(backend, opened.snapshotIndex, paths, disk, logger)
-    const consistent = { index: counter(backend, 'consistent_index'), term: counter(backend, 'term') }
+    const consistent = readConsistentIndex(backend)
     if (consistent.index < opened.snapshotIndex) {
       throw new Error(
         `the backend (${paths.db}) ends at entry ${consistent.index}, before the snapshot at ${opened.snapshotIndex}: it is not the one that belongs to this log`,
@@ -279,7 +274,7 @@ async function useReceivedState(
 ): Promise<void> {
   removeReceivedDatabases(disk, paths.snap, snapshotIndex)
   const received = join(paths.snap, receivedDatabaseName(snapshotIndex))
-  if (counter(backend, 'consistent_index') >= snapshotIndex || !disk.exists(received)) return
+  if (readConsistentIndex(backend).index >= snapshotIndex || !disk.exists(received)) return
   logger.info('finishing the installation of a received snapshot', {
     'snapshot-index': snapshotIndex,
     path: received,

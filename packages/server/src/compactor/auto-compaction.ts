@@ -1,4 +1,5 @@
 import type { Clock } from '@etcd-ts/platform'
+import type { AutoCompaction } from '../config/index.ts'
 import type { Logger } from '../log/index.ts'
 
 /** What a compactor watches and asks for. */
@@ -73,4 +74,18 @@ export async function runRevisionCompaction(
       logger.warn('failed auto revision compaction', { revision })
     }
   }
+}
+
+/** Runs the compactor that the configuration asks for until `signal` aborts. */
+export async function runAutoCompaction(
+  config: AutoCompaction,
+  ports: CompactorPorts,
+  clock: Clock,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  if (config.mode === 'periodic')
+    await runPeriodicCompaction(config.retentionMs, ports, clock, logger, signal)
+  else if (config.mode === 'revision')
+    await runRevisionCompaction(config.retentionRevisions, ports, clock, logger, signal)
 }

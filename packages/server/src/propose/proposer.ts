@@ -2,7 +2,7 @@ import { ApiError, type Codec, etcdserverpb, type raftpb } from '@etcd-ts/api'
 import type { Clock } from '@etcd-ts/platform'
 import { type ConfChange, EntryType, encodeConfChange } from '@etcd-ts/raft'
 import type { RaftLoop } from '../raft/raft-loop.ts'
-import { encodeProposal } from './entry-codec.ts'
+import { ProposalField, encodeProposal } from './entry-codec.ts'
 import type { Proposals, Waiter } from './proposals.ts'
 import type { RequestIds } from './request-id.ts'
 
@@ -54,6 +54,22 @@ export class Proposer {
     request: Init,
   ): Promise<Result> {
     return this.#promise((waiter: Waiter<Result>) => this.propose(field, codec, request, waiter as Waiter))
+  }
+
+  /** Proposes to raise, disarm or list alarms. */
+  alarm(request: etcdserverpb.AlarmRequest): Promise<etcdserverpb.AlarmMember[]> {
+    return this.proposed(ProposalField.alarm, etcdserverpb.AlarmRequest, request)
+  }
+
+  /** Proposes a compaction. @returns whether the store is compacted to `revision`, by this or before */
+  async compaction(revision: number): Promise<boolean> {
+    const request = etcdserverpb.CompactionRequest.create({ revision: BigInt(revision) })
+    try {
+      await this.proposed(ProposalField.compaction, etcdserverpb.CompactionRequest, request)
+      return true
+    } catch (error) {
+      return error instanceof ApiError && error.reason === 'compacted'
+    }
   }
 
   /** Proposes a request of the members among themselves. */
