@@ -509,6 +509,7 @@ export class Member {
       restoreV2Snapshot(this.cluster, snapshot.data ?? new Uint8Array())
       this.#applier.restored(snapshot.metadata)
     })
+    if (this.cluster.version !== undefined) this.#version.set(this.cluster.version)
     this.#transport.removeAllPeers()
     for (const { id, peerUrls } of this.#others()) this.#transport.addPeer(id, peerUrls)
   }
