@@ -1,5 +1,6 @@
 import { type Database, type RangeOptions, type RootDatabase, type Transaction, open } from 'lmdb'
 import type { RowVisitor } from './backend.ts'
+import type { CloserThread } from './closer-thread.ts'
 import { type Bucket, bucketIndex, bucketNames } from './buckets.ts'
 import type { StoreReader, StoreSnapshot } from './row-store.ts'
 
@@ -84,8 +85,8 @@ export class LmdbFile implements StoreReader {
   readonly tables: readonly Table[]
   /** Snapshots that still read from it. */
   #snapshots = 0
-  /** Replaced by a newer file; closes with its last snapshot. */
-  #retired = false
+  /** Set when it is replaced by a newer file; closes with its last snapshot. */
+  #closer: CloserThread | undefined
 
   /** @param options `noSync`: the caller syncs the file when it is complete */
   constructor(path: string, options: LmdbFileOptions = {}) {
@@ -147,15 +148,17 @@ export class LmdbFile implements StoreReader {
     return { size: (stats.lastPageNumber + 1) * stats.pageSize, sizeInUse: pages * stats.pageSize }
   }
 
-  /** Closes once no snapshot needs the file. */
-  retire(): void {
-    this.#retired = true
+  /** Closes once no snapshot needs the file, `closer` last. */
+  retire(closer: CloserThread): void {
+    this.#closer = closer
     this.#closeIfDone()
   }
 
   #closeIfDone(): void {
+    const closer = this.#closer
+    if (closer === undefined || this.#snapshots > 0) return
     // Nothing was written to it for a long time: there is nothing to wait for and nothing that could fail.
-    if (this.#retired && this.#snapshots === 0) void this.root.close()
+    void this.root.close().then(() => closer.close())
   }
 }
 

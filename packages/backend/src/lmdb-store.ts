@@ -5,6 +5,7 @@ import { chmod } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { DefragmentStep, RowVisitor } from './backend.ts'
 import type { Bucket } from './buckets.ts'
+import { CloserThread } from './closer-thread.ts'
 import { ExportThread } from './bbolt/export-thread.ts'
 import { BackendError } from './error.ts'
 import { FILE_MODE, LmdbFile } from './lmdb-open.ts'
@@ -92,6 +93,7 @@ export class LmdbStore implements RowStore {
   async defragment(onStep: (step: DefragmentStep) => void): Promise<void> {
     const temporary = temporaryFileOf(this.#path)
     let next: LmdbFile | undefined
+    let closer: CloserThread | undefined
     try {
       removeTemporaryFiles(this.#path)
       await this.#file.root.backup(temporary, true)
@@ -102,13 +104,15 @@ export class LmdbStore implements RowStore {
       next = new LmdbFile(temporary)
       if (next.seedFreeList()) await syncPath(temporary)
       onStep('opened')
+      closer = await CloserThread.open(this.#path)
       renameSync(temporary, this.#path)
     } catch (error) {
+      closer?.close()
       await next?.root.close()
       removeTemporaryFiles(this.#path)
       throw error
     }
-    this.#useInstead(next)
+    this.#useInstead(next, closer)
     await this.#settle(temporary, () => onStep('renamed'))
     onStep('finished')
   }
@@ -128,15 +132,21 @@ export class LmdbStore implements RowStore {
 
   async install(replacement: LmdbReplacement, swapped: () => void): Promise<void> {
     const { path } = replacement
-    renameSync(path, this.#path)
-    this.#useInstead(replacement.take())
+    const closer = await CloserThread.open(this.#path)
+    try {
+      renameSync(path, this.#path)
+    } catch (error) {
+      closer.close()
+      throw error
+    }
+    this.#useInstead(replacement.take(), closer)
     swapped()
     await this.#settle(path)
   }
 
   /** Reads and writes `next` from now on; its file has the store's name already. */
-  #useInstead(next: LmdbFile): void {
-    this.#file.retire()
+  #useInstead(next: LmdbFile, closer: CloserThread): void {
+    this.#file.retire(closer)
     this.#file = next
     this.#sizes = undefined
   }

@@ -5,7 +5,7 @@ import { renameSync, rmSync } from 'node:fs'
 import { BackendError } from '../error.ts'
 import { lockFileOf, syncPath } from '../lmdb-file.ts'
 import type { ImportOptions, Imported } from './import.ts'
-import { type ImportMessage, type ImportTask, fromSent } from './messages.ts'
+import { IS_STOPPED, IS_WRITING, type ImportMessage, type ImportTask, fromSent } from './messages.ts'
 
 /** `BackendImporter` for LMDB files; the work is done by a thread of its own. */
 export async function importBbolt(options: ImportOptions): Promise<Imported> {
@@ -31,10 +31,14 @@ function removeFile(path: string): void {
 }
 
 /** Resolves when the thread has done its work and ended. */
-function convert(task: ImportTask, options: ImportOptions): Promise<Imported> {
-  const { signal } = options
+function convert(files: Omit<ImportTask, 'shared'>, options: ImportOptions): Promise<Imported> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted === true) throw new BackendError('closed', 'the import was given up')
+    const { signal } = options
+    const closed = new BackendError('closed', 'the import was given up')
+    if (signal?.aborted === true) throw closed
+    const shared = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT)
+    const state = new Int32Array(shared)
+    const task: ImportTask = { ...files, shared }
     const worker = new Worker(new URL('./import-worker.js', import.meta.url), {
       name: 'bbolt-import',
       workerData: task,
@@ -44,11 +48,14 @@ function convert(task: ImportTask, options: ImportOptions): Promise<Imported> {
       'transferFailed',
       'the importing thread has ended',
     )
-    const giveUp = (): void => {
-      outcome = new BackendError('closed', 'the import was given up')
-      void worker.terminate()
+    const giveUp = (): void => void Atomics.store(state, IS_STOPPED, 1)
+    // A process that ends takes its threads along, wherever they are, and waits for them.
+    const leave = (): void => {
+      giveUp()
+      Atomics.wait(state, IS_WRITING, 1)
     }
     signal?.addEventListener('abort', giveUp)
+    process.on('exit', leave)
     worker.on('message', (message: ImportMessage) => {
       if (message.kind === 'progress') options.onProgress?.(message.progress)
       else if (message.kind === 'done') outcome = message.imported
@@ -59,7 +66,9 @@ function convert(task: ImportTask, options: ImportOptions): Promise<Imported> {
     })
     worker.on('exit', () => {
       signal?.removeEventListener('abort', giveUp)
-      if (outcome instanceof BackendError) reject(outcome)
+      process.off('exit', leave)
+      if (signal?.aborted === true) reject(closed)
+      else if (outcome instanceof BackendError) reject(outcome)
       else resolve(outcome)
     })
   })

@@ -28,7 +28,14 @@ export type ExportRequest = { readonly more: number } | 'close'
 export interface ImportTask {
   readonly source: string
   readonly target: string
+  /** Two words of 32 bits, at IS_STOPPED and IS_WRITING; 0 or 1. */
+  readonly shared: SharedArrayBuffer
 }
+
+/** Place of the word that tells the importing thread to end. */
+export const IS_STOPPED = 0
+/** Place of the word that says that the importing thread is within a transaction. */
+export const IS_WRITING = 1
 
 /** From the importing thread. */
 export type ImportMessage =
