@@ -9,14 +9,17 @@ import {
   type Scope,
   type ServerProgram,
   type UnaryMethod,
+  eventually,
   ourServer,
 } from '@etcd-ts/testkit'
 
 /** Whether the server under test is ours, or another program that the tests themselves are tried on. */
 export const isOurs = ourServer().title === 'etcd-ts'
 
+const UNAVAILABLE = 14
+
 /** How long anything may take that must happen within two or three elections, on a busy machine. */
-export const SOON_MS = 15_000
+export const SOON_MS = 30_000
 /** How long a member may take that has much to catch up with. */
 export const CATCH_UP_MS = 30_000
 
@@ -49,6 +52,18 @@ export async function refusal<Request, RequestInit, Response, ResponseInit>(
     throw error
   }
   throw new Error(`${member.name} answered ${method.path}`)
+}
+
+/** What the leader refuses a call with that it has understood: one that got lost in an election is made again. */
+export function refusalOfLeader<Request, RequestInit, Response, ResponseInit>(
+  cluster: ClusterProcess,
+  method: UnaryMethod<Request, RequestInit, Response, ResponseInit>,
+  request: RequestInit,
+): Promise<GrpcError> {
+  return eventually(`a refusal of ${method.path}`, SOON_MS, async () => {
+    const error = await refusal(await cluster.leader(), method, request)
+    return error.code === UNAVAILABLE || error.text === 'etcdserver: not leader' ? undefined : error
+  })
 }
 
 /** The members as one of them knows them. */

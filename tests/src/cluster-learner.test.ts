@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { etcdserverpb } from '@etcd-ts/api'
 import { type GrpcError, eventually, reservePort } from '@etcd-ts/testkit'
-import { CATCH_UP_MS, refusal, startCluster } from './cluster-faults.ts'
+import { CATCH_UP_MS, refusal, refusalOfLeader, startCluster } from './cluster-faults.ts'
 
 const { Put, Range } = etcdserverpb.KVService
 const { MemberAdd, MemberPromote } = etcdserverpb.ClusterService
@@ -20,19 +20,22 @@ function assertRefusal({ code, text }: GrpcError, expectedCode: number, expected
 // nobody but readers who accept stale data (R49, R50).
 void test('a learner from its addition to its promotion', async (t) => {
   const cluster = await startCluster(t)
-  const leader = await cluster.leader()
   const put = async (writes: number): Promise<void> => {
     const puts = Array.from({ length: writes }, (_, i) =>
-      leader.grpc.call(Put, { key: Buffer.from(`key ${i}`), value: Buffer.from('x') }),
+      cluster.call(Put, { key: Buffer.from(`key ${i}`), value: Buffer.from('x') }),
     )
     await Promise.all(puts)
   }
   await put(150)
   const learner = await cluster.announce({ learner: true })
   const spareUrl = `http://127.0.0.1:${await reservePort(t)}`
-  const second = await refusal(leader, MemberAdd, { peerURLs: [spareUrl], isLearner: true })
+  const second = await refusalOfLeader(cluster, MemberAdd, { peerURLs: [spareUrl], isLearner: true })
   assertRefusal(second, FAILED_PRECONDITION, 'etcdserver: too many learner members in cluster')
-  assertRefusal(await refusal(leader, MemberPromote, { ID: learner.id }), FAILED_PRECONDITION, notReady)
+  assertRefusal(
+    await refusalOfLeader(cluster, MemberPromote, { ID: learner.id }),
+    FAILED_PRECONDITION,
+    notReady,
+  )
 
   await learner.start()
   await eventually('the learner has caught up', CATCH_UP_MS, async () => {
@@ -46,14 +49,18 @@ void test('a learner from its addition to its promotion', async (t) => {
   assertRefusal(await refusal(learner, Put, write), UNAVAILABLE, notSupported)
   const badTransferee = 'etcdserver: bad leader transferee'
   assertRefusal(
-    await refusal(leader, MoveLeader, { targetID: learner.id }),
+    await refusalOfLeader(cluster, MoveLeader, { targetID: learner.id }),
     FAILED_PRECONDITION,
     badTransferee,
   )
 
   learner.pause()
   await put(1500)
-  assertRefusal(await refusal(leader, MemberPromote, { ID: learner.id }), FAILED_PRECONDITION, notReady)
+  assertRefusal(
+    await refusalOfLeader(cluster, MemberPromote, { ID: learner.id }),
+    FAILED_PRECONDITION,
+    notReady,
+  )
   learner.resume()
   await cluster.promote(learner)
   for (const member of cluster.members) {

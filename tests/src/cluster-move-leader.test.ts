@@ -10,7 +10,7 @@ import {
   eventually,
   registerSteps,
 } from '@etcd-ts/testkit'
-import { SOON_MS, others, refusal, startCluster } from './cluster-faults.ts'
+import { SOON_MS, others, refusal, refusalOfLeader, startCluster } from './cluster-faults.ts'
 import { count } from './settings.ts'
 
 // ETCD_TS_MOVES: how often the leader is moved. ETCD_TS_STOPPED_MOVES: how often to a member that is stopped (in full: 5).
@@ -49,11 +49,11 @@ void test(`the leader is moved ${moves} times under writes`, async (t) => {
     await workload.acknowledged(1, SOON_MS)
   }
   for (let i = 0; i < impossibleMoves; i++) {
-    const leader = await cluster.leader()
     for (const targetID of [learner.id, 4711n]) {
-      const { code, text } = await refusal(leader, MoveLeader, { targetID })
+      const { code, text } = await refusalOfLeader(cluster, MoveLeader, { targetID })
       assert.deepEqual([code, text], [9, 'etcdserver: bad leader transferee'])
     }
+    const leader = await cluster.leader()
     const [follower] = others(voters, leader)
     assert.ok(follower !== undefined)
     const { code, text } = await refusal(follower, MoveLeader, { targetID: leader.id })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { etcdserverpb } from '@etcd-ts/api'
 import { Workload, checkCluster, registerSteps } from '@etcd-ts/testkit'
-import { SOON_MS, faultFlags, refusal, startCluster } from './cluster-faults.ts'
+import { SOON_MS, faultFlags, refusalOfLeader, startCluster } from './cluster-faults.ts'
 import { count } from './settings.ts'
 
 // ETCD_TS_REMOVALS: how many leaders are removed (in full: 10).
@@ -38,7 +38,7 @@ void test('members are removed down to the last', async (t) => {
   await workload.acknowledged(50, SOON_MS)
   const [last] = cluster.members
   assert.ok(last !== undefined)
-  const { text } = await refusal(last, MemberRemove, { ID: last.id })
+  const { text } = await refusalOfLeader(cluster, MemberRemove, { ID: last.id })
   assert.equal(text, 'etcdserver: re-configuration failed due to not enough started members')
   await workload.acknowledged(50, SOON_MS)
   t.diagnostic(await checkCluster(cluster, workload, { kind: 'registers' }))
