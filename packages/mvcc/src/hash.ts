@@ -8,7 +8,7 @@ import { isTombstoneKey, readMain, readSub } from './revision-key.ts'
 import { yieldTurn } from './turns.ts'
 
 /** A scan gives way to other work after this many rows or bytes: a few milliseconds. */
-const SLICE_ROWS_MAX = 2000
+const SLICE_ROWS_MAX = 1000
 const SLICE_BYTES_MAX = 1024 * 1024
 
 const NAME = Buffer.from('key')
