@@ -162,6 +162,7 @@ async function openLocked(
         `the log in ${paths.wal} ends at entry ${log.lastIndex()}, but the backend (${paths.db}) holds entry ${consistent.index}: the log has lost entries`,
       )
     }
+    knowCommitted(log, consistent.index)
     if (config.forceNewCluster && hasLog) await makeNewCluster(opened, log, consistent.index, logger)
     logger.info(hasLog ? 'restarting local member' : 'starting local member', {
       'cluster-id': hexId(opened.cluster.id),
@@ -302,6 +303,15 @@ async function makeNewCluster(
   await opened.wal.sync()
   log.append(forced.append)
   log.setHardState(forced.hardState)
+}
+
+/**
+ * What the backend holds was committed, also where the log was not told so before the power went. Without that a leader
+ * might wait for votes of members that are none any more, and could not send its state to those that lack it.
+ */
+function knowCommitted(log: MemoryStorage, index: number): void {
+  const { hardState } = log.initialState()
+  if (index > hardState.commit) log.setHardState({ ...hardState, commit: index })
 }
 
 /** The backend knows the members since the first entries: a log of another member, or cluster, is not its own. */
