@@ -68,7 +68,9 @@ for (const { name, plant } of [
   },
   {
     name: 'disks that never make the names of snapshots durable',
-    plant: () => ({ faults: lies((call) => call.operation === 'syncDirectory' && /snap$/.test(call.path)) }),
+    plant: () => ({
+      faults: lies((call) => call.operation === 'syncDirectory' && call.path.endsWith('snap')),
+    }),
   },
   {
     name: 'backends that say a commit is durable when it is not',
@@ -147,7 +149,7 @@ for (const { name, plant } of [
       try {
         await new ClusterSimulation(seed, { plant: plant() }).survive()
       } catch (error) {
-        const cause = error instanceof Error && error.cause !== undefined ? `: ${String(error.cause)}` : ''
+        const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : ''
         t.diagnostic(`with seed ${seed}: ${`${String(error)}${cause}`.slice(0, 300)}`)
         return
       }

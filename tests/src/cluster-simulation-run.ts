@@ -283,6 +283,8 @@ export class ClusterSimulation {
   #logger(node: Node): Logger {
     return {
       ...silentLogger,
+      isEnabled: () => this.#options.trace !== undefined,
+      debug: (message) => this.#options.trace?.(`${node.name} ${message}`),
       info: (message, fields) => {
         if (message === 'became leader') this.#elected(node, Number(fields?.['term']))
         if (/snapshot|lead/.test(message)) this.note(`${node.name} ${message} ${JSON.stringify(fields)}`)
@@ -606,15 +608,17 @@ export class ClusterSimulation {
         if (this.#belongs(node)) this.start(node)
       }
     }
-    await this.until('one state of all members', () => {
+    const isOne = (): boolean => {
       startAll()
       return this.#isOne()
-    })
+    }
+    await this.until('one state of all members', isOne)
     for (const member of this.members()) {
       const node = this.nodeOf(member)
       if (node !== undefined && !member.isLearner) await this.#mustTakeWrite(node)
     }
-    await this.until('one state of all members', () => this.#isOne())
+    // A change of the membership that nobody was told of may have come meanwhile.
+    await this.until('one state of all members', isOne)
     await this.#compare()
   }
 

@@ -15,6 +15,7 @@ import {
   kvMethods,
   show,
 } from '@etcd-ts/testkit'
+import { Wal } from '@etcd-ts/wal'
 
 const maintenance = etcdserverpb.MaintenanceService
 const { AlarmAction, AlarmType } = etcdserverpb
@@ -178,10 +179,10 @@ export function withoutGuesses<Call extends KvCall | TxnOperation>(call: Call, i
   }
 }
 
-/** The index of the last entry and of the newest snapshot point of a log that is whole. */
+/** The index of the last entry and of the newest snapshot point that counts, of a log that is whole. */
 function readLog(disk: Disk, dir: string): { lastIndex: number; snapshotIndex: number } {
-  let lastIndex = 0
-  let snapshotIndex = 0
+  const snapshotIndex = Wal.snapshotsIn(disk, dir).at(-1)?.index ?? 0
+  let lastIndex = snapshotIndex
   for (const name of disk.list(dir).filter((file) => file.endsWith('.wal'))) {
     const bytes = disk.readFile(`${dir}/${name}`)
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
@@ -189,9 +190,7 @@ function readLog(disk: Disk, dir: string): { lastIndex: number; snapshotIndex: n
       const length = view.getUint32(at, true)
       if (length === 0) break
       const { type, data = new Uint8Array(0) } = walpb.Record.decode(bytes, at + 8, at + 8 + length)
-      if (type === 2) lastIndex = raftpb.Entry.decode(data).index
-      if (type === 5) snapshotIndex = walpb.Snapshot.decode(data).index
-      if (type === 5) lastIndex = Math.max(lastIndex, snapshotIndex)
+      if (type === 2) lastIndex = Math.max(snapshotIndex, raftpb.Entry.decode(data).index)
       at += 8 + Math.ceil(length / 8) * 8
     }
   }

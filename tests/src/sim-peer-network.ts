@@ -231,9 +231,14 @@ class SimPeerTransport implements PeerTransport {
   arrived({ clusterId, fromId, toId, message }: Packet, from: string): void {
     const { memberId, clusterId: ownClusterId, ports } = this.#options
     if (this.isOver || clusterId !== ownClusterId || toId !== memberId) return
-    if (ports.isRemoved(fromId)) this.#network.station(from)?.transport?.toldOfRemoval(fromId)
+    if (ports.isRemoved(fromId)) {
+      this.#network.station(from)?.transport?.toldOfRemoval(fromId)
+      return
+    }
+    // Where a member can be reached stands in the headers of all its requests.
+    this.addRemote(fromId, [`http://${from}`])
     // What arrives twice is another object each time, as over any wire.
-    else ports.receive(copyOf(message))
+    ports.receive(copyOf(message))
   }
 
   /** Another member has answered a message of `memberId` that this is a member no more. */
