@@ -31,7 +31,7 @@ void test(
 
 /** Removes each member and adds one that runs `program` in its place. */
 async function replaceAll(cluster: ClusterProcess, program: ServerProgram, load: WriteLoad): Promise<void> {
-  for (const old of [...cluster.members]) {
+  for (const old of cluster.members.slice()) {
     await cluster.remove(old)
     await cluster.join({ program })
     await load.progress(writesPerRound)
