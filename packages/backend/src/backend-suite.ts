@@ -628,6 +628,8 @@ export function backendSuite(name: string, createPlace: () => BackendPlace): voi
       await backend.close()
       assert.throws(() => backend.put('meta', bytes('a'), bytes('')), isReason('closed'))
       await assert.rejects(backend.commit(), isReason('closed'))
+      await assert.rejects(backend.exportBbolt(), isReason('closed'))
+      await assert.rejects(backend.install('/nowhere/db'), isReason('closed'))
       place.remove()
     })
   })

@@ -278,6 +278,7 @@ export class BufferedBackend implements Backend {
     replacement: BackendReplacement | string,
     swapped: () => void = () => undefined,
   ): Promise<void> {
+    if (this.#closed) throw new BackendError('closed', 'the backend is closed')
     if (typeof replacement === 'string') replacement = this.openReplacement(replacement)
     const opened = this.#replacements.get(replacement)
     if (opened === undefined) throw new Error('only what openReplacement gave can be installed')
