@@ -187,6 +187,7 @@ export class Member {
         wal: storage.wal,
         clock,
         heartbeatMs: config.heartbeatIntervalMs,
+        electionTimeoutMs: config.electionTimeoutMs,
         requestIds: this.#requestIds,
         proposals: this.#proposals,
         reads: this.#reads,

@@ -42,6 +42,7 @@ export interface RaftLoopOptions {
   readonly wal: Wal
   readonly clock: Clock
   readonly heartbeatMs: number
+  readonly electionTimeoutMs: number
   readonly requestIds: RequestIds
   readonly proposals: Proposals
   readonly reads: ReadIndex
@@ -90,6 +91,9 @@ export class RaftLoop {
   #installing: Promise<void> | undefined
   /** What raft wanted on disk meanwhile, which has to follow the snapshot. */
   #heldAppends: Message[] = []
+  /** Syncs of the log under way, and when the last one began or ended. */
+  #syncs = 0
+  #syncProgressMs = 0
   /** Set while the newest HardState (a commit index only) is not in the WAL yet; it rides with the next write. */
   #hardStateUnsaved = false
   appliedIndex: number
@@ -207,6 +211,7 @@ export class RaftLoop {
     this.#tickTimer = this.#options.clock.setTimer(this.#options.heartbeatMs, () => {
       if (this.#stopped) return
       this.#node.tick()
+      this.#leaveStalledDisk()
       this.#armTick()
       this.wake()
     })
@@ -292,7 +297,7 @@ export class RaftLoop {
       this.#installing = this.#install(message, message.snapshot)
       return
     }
-    const { storage, wal } = this.#options
+    const { storage, wal, clock } = this.#options
     const hasHardState = message.term !== 0 || message.vote !== 0n || message.commit !== 0
     const hardState = { term: message.term, vote: message.vote, commit: message.commit }
     const previousState = storage.initialState().hardState
@@ -310,10 +315,33 @@ export class RaftLoop {
       this.#hardStateUnsaved = false
     }
     if (message.responses.length === 0) return
+    if (this.#syncs++ === 0) this.#syncProgressMs = clock.monotonicMs()
     wal.sync().then(
-      () => this.#acknowledge(message.responses),
+      () => {
+        this.#syncs--
+        this.#syncProgressMs = clock.monotonicMs()
+        this.#acknowledge(message.responses)
+      },
       (error: unknown) => this.#fail(error),
     )
+  }
+
+  /**
+   * A leader whose log takes no sync for an election timeout hands over: the others can commit without it, but its own
+   * clients wait for as long as its disk stands still.
+   */
+  #leaveStalledDisk(): void {
+    const { clock, electionTimeoutMs, memberId } = this.#options
+    if (!this.#isLeader || this.#syncs === 0) return
+    const nowMs = clock.monotonicMs()
+    if (nowMs - this.#syncProgressMs < electionTimeoutMs) return
+    this.#syncProgressMs = nowMs
+    let best: { readonly id: bigint; readonly match: number } | undefined
+    for (const [id, { match, isLearner, recentActive }] of this.#node.status().progress) {
+      if (id === memberId || isLearner || !recentActive) continue
+      if (best === undefined || match > best.match) best = { id, match }
+    }
+    if (best !== undefined) this.#node.transferLeader(best.id)
   }
 
   /**
