@@ -24,7 +24,7 @@ function checkPeerUrl(url: string): void {
     throw new Error(`URL scheme must be http, https, unix, or unixs: ${url}`)
   }
   if (scheme.toLowerCase().startsWith('unix')) return
-  if (!/^(\[[^[\]]*\]|[^:[\]]*):[^[\]]*$/.test(host)) {
+  if (!/^(\[[^[\]]*\]|[^:[\]]*):[^:[\]]*$/.test(host)) {
     throw new Error(`URL address does not have the form "host:port": ${url}`)
   }
   if (path !== '') throw new Error(`URL must not contain a path: ${url}`)
