@@ -6,6 +6,7 @@ import { Code } from '@etcd-ts/grpc'
 import { Counters, type Logger, Member, type MemberPorts, silentLogger } from '@etcd-ts/server'
 import {
   HistoryError,
+  type KeyValue,
   type KvCall,
   KvGenerator,
   KvHistory,
@@ -33,6 +34,8 @@ const RECOVERY_MS_MAX = 60_000
 const MEMBERS_MAX = 5
 /** After so much time nothing waits to be written to a backend any more. */
 const COMMIT_MS_MAX = 2000
+
+const allPairs = { kind: 'range', key: '\0', rangeEnd: '\0', serializable: true } as const satisfies KvCall
 
 const cluster = etcdserverpb.ClusterService
 const maintenance = etcdserverpb.MaintenanceService
@@ -64,6 +67,8 @@ class Node {
   isRemoved = false
   /** Why it has stopped though nobody ended it. */
   failure: unknown
+  /** What it held was seen up to this revision. */
+  watchedTo = 0
   /** Revisions of serializable reads never go back within a life. */
   seenRevision = 0
 
@@ -130,6 +135,7 @@ export class ClusterSimulation {
   readonly #founders: readonly Node[]
   readonly #leaders = new Map<number, string>()
   readonly #staleReads: StaleRead[] = []
+  readonly #pairsSeenAt = new Map<number, readonly KeyValue[]>()
   /** Ids of members whose removal was acknowledged. */
   readonly #removedIds = new Set<bigint>()
   readonly #operations = new Set<Promise<void>>()
@@ -211,6 +217,7 @@ export class ClusterSimulation {
     node.running = undefined
     node.failure = undefined
     node.seenRevision = 0
+    node.watchedTo = 0
     process.onDeath(() => this.note(`${node.name} is dead`))
     this.#run(node, process).catch((error: unknown) => {
       if (process.isAlive) this.#stopped(node, process, error)
@@ -331,9 +338,14 @@ export class ClusterSimulation {
     this.#options.trace?.(line)
   }
 
+  /** Starts the first members. */
+  found(): void {
+    for (const node of this.#founders) this.start(node)
+  }
+
   /** Trouble twice, with everything checked after each. */
   async survive(): Promise<void> {
-    for (const node of this.#founders) this.start(node)
+    this.found()
     for (let round = 0; round < 2; round++) {
       await this.disturb(15_000)
       await this.recover()
@@ -346,6 +358,7 @@ export class ClusterSimulation {
   async pass(ms: number): Promise<void> {
     for (let passed = 0; passed < ms; passed += STEP_MS) {
       await this.clock.advance(STEP_MS)
+      for (const node of this.serving) this.#watch(node)
       if (this.#fault !== undefined) throw this.#fault
     }
   }
@@ -383,6 +396,30 @@ export class ClusterSimulation {
       .join('; ')
   }
 
+  /** Sees what the member holds at each revision that is new to it: the same as any other that got there. */
+  #watch(node: Node): void {
+    const { running } = node
+    if (running === undefined) return
+    const { revision } = running.member.store
+    for (let at = node.watchedTo + 1; at <= revision; at++) {
+      const everything: KvCall = { ...allPairs, revision: BigInt(at) }
+      void askKv(running, everything).then((answer) => {
+        // It may be compacted already.
+        if (answer?.kind !== 'range') return
+        const seen = this.#pairsSeenAt.get(at)
+        if (seen === undefined) this.#pairsSeenAt.set(at, answer.kvs)
+        else if (!isDeepStrictEqual(answer.kvs, seen)) {
+          this.#fail(
+            new HistoryError(
+              `at revision ${at} ${node.name} has ${show(answer.kvs)}, others have ${show(seen)}`,
+            ),
+          )
+        }
+      })
+    }
+    node.watchedTo = Math.max(node.watchedTo, revision)
+  }
+
   // ---- callers ----
 
   /** One call through a member, which nobody need wait for. */
@@ -403,7 +440,7 @@ export class ClusterSimulation {
     const { running } = node
     if (running === undefined) return
     const floor = node.seenRevision
-    const answer = await askKv(running, { kind: 'range', key: '\0', rangeEnd: '\0', serializable: true })
+    const answer = await askKv(running, allPairs)
     if (answer?.kind !== 'range' || node.running !== running) return
     const { revision } = answer
     if (revision < floor)
@@ -426,6 +463,16 @@ export class ClusterSimulation {
       }
     }
     await Promise.all(Array.from({ length: callers }, caller))
+  }
+
+  /** Writes so often through the leader. */
+  async write(times: number): Promise<void> {
+    for (let i = 0; i < times; i++) {
+      const { leader } = this
+      if (leader === undefined) throw new Error('nobody leads')
+      const call: KvCall = { kind: 'put', key: `key ${i % 7}`, value: `value ${this.counts.calls}` }
+      await this.settle('an answer', this.#call(leader, call))
+    }
   }
 
   /** A call of an operator. @param answered called unless it is refused, or not answered */
@@ -457,6 +504,7 @@ export class ClusterSimulation {
     const using = this.#useFor(ms, callers, paceMs)
     const untilMs = this.clock.monotonicMs() + ms
     const weights = {
+      pause: random.pick([0, 2]),
       crash: random.pick([1, 4]),
       cut: random.pick([1, 4]),
       change: changesMembers ? random.pick([0, 3]) : 0,
@@ -470,6 +518,7 @@ export class ClusterSimulation {
         [3, () => network.heal()],
         [weights.change, () => this.#changeMembers()],
         [1, () => this.#moveLeader()],
+        [weights.pause, () => this.#pauseSome()],
       ] as const)()
     }
     await this.settle('the end of all calls', using)
@@ -578,6 +627,17 @@ export class ClusterSimulation {
     }
   }
 
+  /** A member stands still for longer than others wait for it, or nearly; a leader rather than others. */
+  #pauseSome(): void {
+    const { random, leader, serving } = this
+    if (serving.length === 0) return
+    const { name, process } = leader !== undefined && random.chance(0.7) ? leader : random.pick(serving)
+    if (process === undefined) return
+    this.note(`${name} stands still`)
+    process.pause()
+    this.clock.setTimer(random.between(100, 4000), () => process.resume())
+  }
+
   #moveLeader(): void {
     const { leader } = this
     const members = this.members()
@@ -597,7 +657,10 @@ export class ClusterSimulation {
     this.network.heal()
     this.network.setLinks({ delayMinMs: 0, delayMaxMs: 2 })
     this.network.pieceDelayMsMax = 5
-    for (const node of this.nodes) node.process?.dieAtCall(Infinity)
+    for (const { process } of this.nodes) {
+      process?.dieAtCall(Infinity)
+      process?.resume()
+    }
     let nextStartMs = 0
     const startAll = (): void => {
       if (this.clock.monotonicMs() < nextStartMs) return
@@ -610,7 +673,7 @@ export class ClusterSimulation {
     }
     const isOne = (): boolean => {
       startAll()
-      return this.#isOne()
+      return this.isOne()
     }
     await this.until('one state of all members', isOne)
     for (const member of this.members()) {
@@ -622,8 +685,8 @@ export class ClusterSimulation {
     await this.#compare()
   }
 
-  /** Whether all members are up and have applied the same. */
-  #isOne(): boolean {
+  /** Whether all members are up and have applied the same, and somebody leads. */
+  isOne(): boolean {
     const members = this.members()
     const nodes = members.map((member) => this.nodeOf(member))
     const { leader } = this
@@ -678,7 +741,7 @@ export class ClusterSimulation {
         throw new HistoryError(`${node.name} and ${first[0].name} differ: ${difference(observed, first[1])}`)
       }
     }
-    this.history.settle(first[1])
+    this.history.settle({ ...first[1], pairsSeenAt: this.#pairsSeenAt })
     for (const member of members) {
       const node = this.nodeOf(member)
       if (!member.isLearner || node?.running === undefined) continue

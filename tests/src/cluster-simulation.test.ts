@@ -1,15 +1,16 @@
 /**
  * Clusters of real members with nothing real but their code, disturbed and checked: see `ClusterSimulation`.
- * ETCD_TS_CLUSTER_SEEDS: how many seeds; ETCD_TS_SEED: one alone, as a failure names it; ETCD_TS_TRACE=1 prints what happens.
+ * ETCD_TS_CLUSTER_SEEDS: how many seeds; ETCD_TS_SEED: the first, or one alone, as a failure names it; ETCD_TS_TRACE=1 prints what happens.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ClusterSimulation } from './cluster-simulation-run.ts'
 import { count } from './settings.ts'
 
-const oneSeed = process.env['ETCD_TS_SEED']
 const firstSeed = count('ETCD_TS_SEED', { ci: 1, local: 1 })
-const seedCount = oneSeed === undefined ? count('ETCD_TS_CLUSTER_SEEDS', { ci: 100, local: 10 }) : 1
+const isOneSeed =
+  process.env['ETCD_TS_SEED'] !== undefined && process.env['ETCD_TS_CLUSTER_SEEDS'] === undefined
+const seedCount = isOneSeed ? 1 : count('ETCD_TS_CLUSTER_SEEDS', { ci: 120, local: 10 })
 const seeds = Array.from({ length: seedCount }, (_, i) => firstSeed + i)
 
 async function replayable(seed: number): Promise<ClusterSimulation> {

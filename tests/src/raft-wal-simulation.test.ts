@@ -1,7 +1,7 @@
 /**
  * Random histories of a raft group whose members keep their state in the real log and the real snapshot files, on disks
- * that lose sectors: see `Simulation` in packages/raft. ETCD_TS_RAFT_SEEDS: how many; ETCD_TS_SEED: one alone, as a failure
- * names it; ETCD_TS_TRACE=1 prints every event.
+ * that lose sectors: see `Simulation` in packages/raft. ETCD_TS_RAFT_SEEDS: how many; ETCD_TS_SEED: the
+ * first of them, or one alone, as a failure names it; ETCD_TS_TRACE=1 prints every event.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -10,9 +10,9 @@ import { SimClock } from '@etcd-ts/testkit'
 import { type StorePlant, WalStore } from './raft-wal-store.ts'
 import { count } from './settings.ts'
 
-const oneSeed = process.env['ETCD_TS_SEED']
 const firstSeed = count('ETCD_TS_SEED', { ci: 1, local: 1 })
-const seedCount = oneSeed === undefined ? count('ETCD_TS_RAFT_SEEDS', { ci: 2000, local: 100 }) : 1
+const isOneSeed = process.env['ETCD_TS_SEED'] !== undefined && process.env['ETCD_TS_RAFT_SEEDS'] === undefined
+const seedCount = isOneSeed ? 1 : count('ETCD_TS_RAFT_SEEDS', { ci: 2000, local: 100 })
 const seeds = Array.from({ length: seedCount }, (_, i) => firstSeed + i)
 const SEEDS_TO_FIND_PLANT_MAX = 200
 const ROUNDS = 300

@@ -84,7 +84,7 @@ export class RunningMember {
         },
         { path, metadata: MetadataList.empty, timeoutMs: undefined, clock },
       )
-      call.startUnary(method, request)
+      this.#process.whenAwake(() => call.startUnary(method, request))
     })
   }
 }

@@ -78,7 +78,9 @@ export class SimPeerNetwork {
   attach(address: string, process: SimProcess): StationPorts {
     const station: Station = { address, process, transport: undefined, member: undefined }
     this.#stations.set(address, station)
-    this.#links.attach(address, (packet, from) => station.transport?.arrived(packet, from))
+    this.#links.attach(address, (packet, from) =>
+      process.whenAwake(() => station.transport?.arrived(packet, from)),
+    )
     process.onDeath(() => {
       this.#links.detach(address)
       this.#stations.delete(address)
@@ -113,10 +115,12 @@ export class SimPeerNetwork {
     if (answering?.member === undefined || !this.reaches(address, host)) {
       throw new Error(`${host} is not reached`)
     }
-    const answered = answer(answering.member, request, `${pathname}${search}`)
+    const { member } = answering
     let response: PeerResponse | undefined
-    void answered.then((value) => {
-      response = value
+    answering.process.whenAwake(() => {
+      void answer(member, request, `${pathname}${search}`).then((value) => {
+        response = value
+      })
     })
     while (process.clock.monotonicMs() < giveUpMs) {
       await pause()

@@ -15,6 +15,8 @@ export interface KvObservation {
   readonly pairsAt: ReadonlyMap<number, readonly KeyValue[]>
   /** Whether the NOSPACE alarm is raised. */
   readonly isAlarmed: boolean
+  /** All live pairs at revisions that could be read earlier, as far as anybody looked: they narrow the search. */
+  readonly pairsSeenAt?: ReadonlyMap<number, readonly KeyValue[]>
 }
 
 /** A call and what became of it. */
@@ -118,7 +120,9 @@ export class KvHistory {
     const compacted = this.#compactionSeen(observed)
     for (let revision = Math.max(1, compacted); revision < before; revision++) {
       if (!isDeepStrictEqual(observed.pairsAt.get(revision), this.#pairsAt.get(revision))) {
-        fail(`the past has changed: ${difference(revision, this.#pairsAt.get(revision), observed)}`)
+        fail(
+          `the past has changed: ${difference(revision, this.#pairsAt.get(revision), observed.pairsAt.get(revision))}`,
+        )
       }
     }
     for (const entry of this.#entries) this.#checkRefusal(entry)
@@ -362,10 +366,10 @@ class Order {
       if (this.#model.revision !== revision) return `${show(call)} should have made revision ${revision + 1}`
     }
     const expected = this.#model.dump()
-    if (revision >= this.#observed.compactRevision) {
-      if (!isDeepStrictEqual(this.#observed.pairsAt.get(revision), expected)) {
-        return difference(revision, expected, this.#observed)
-      }
+    const { pairsAt, pairsSeenAt, compactRevision } = this.#observed
+    const found = pairsAt.get(revision) ?? pairsSeenAt?.get(revision)
+    if (found !== undefined || revision >= compactRevision) {
+      if (!isDeepStrictEqual(found, expected)) return difference(revision, expected, found)
     }
     this.#settled.pairsAt.set(revision, expected)
     return undefined
@@ -379,9 +383,8 @@ function fail(fault: string): never {
 function difference(
   revision: number,
   expected: readonly KeyValue[] = [],
-  { pairsAt }: KvObservation,
+  found: readonly KeyValue[] | undefined,
 ): string {
-  const found = pairsAt.get(revision)
   if (found === undefined) return `revision ${revision} cannot be read`
   const isIn = (kv: KeyValue, kvs: readonly KeyValue[]): boolean =>
     kvs.some((other) => isDeepStrictEqual(kv, other))

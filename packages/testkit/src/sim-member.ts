@@ -134,6 +134,9 @@ export class SimProcess {
   #isAlive = true
   #dieAtCall = Infinity
   #onDeath: (() => void)[] = []
+  #isPaused = false
+  /** What it will do when it goes on. */
+  #held: (() => void)[] = []
   #unwatched = false
 
   constructor(
@@ -152,7 +155,7 @@ export class SimProcess {
     this.disk = disk
     this.random = random.fork()
     this.importBackend = simImporter(disk)
-    this.clock = new ProcessClock(host.clock, time, () => this.#isAlive)
+    this.clock = new ProcessClock(host.clock, time, (run) => this.whenAwake(run))
     disk.injectFaults(({ number, operation, path }) => {
       if (this.#unwatched) return undefined
       const call = this.#count('disk', operation, path)
@@ -185,6 +188,29 @@ export class SimProcess {
     this.#disk.kill()
     this.#backend.end(this.#random)
     this.#isDead()
+  }
+
+  /**
+   * Lets the process stand still, as SIGSTOP does: its timers, and what others want of it by `whenAwake`, wait. What it has
+   * asked of its disk goes on, and so does what follows from that.
+   */
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  /** Lets it go on, with what has waited, in order. */
+  resume(): void {
+    this.#isPaused = false
+    const held = this.#held
+    this.#held = []
+    for (const run of held) this.#host.clock.soon(() => this.whenAwake(run))
+  }
+
+  /** Calls `run` now, or when the process goes on if it stands still; never if it is dead. */
+  whenAwake(run: () => void): void {
+    if (!this.#isAlive) return
+    if (this.#isPaused) this.#held.push(run)
+    else run()
   }
 
   /** Calls `run` when the process dies, or at once if it is dead. */
@@ -250,13 +276,13 @@ class ProcessClock implements Clock {
   readonly #clock: Clock
   readonly #speed: number
   readonly #wallOffsetMs: number
-  readonly #isAlive: () => boolean
+  readonly #whenAwake: (run: () => void) => void
 
-  constructor(clock: Clock, { speed = 1, wallOffsetMs = 0 }: SimTime, isAlive: () => boolean) {
+  constructor(clock: Clock, { speed = 1, wallOffsetMs = 0 }: SimTime, whenAwake: (run: () => void) => void) {
     this.#clock = clock
     this.#speed = speed
     this.#wallOffsetMs = wallOffsetMs
-    this.#isAlive = isAlive
+    this.#whenAwake = whenAwake
   }
 
   wallMs(): number {
@@ -268,9 +294,18 @@ class ProcessClock implements Clock {
   }
 
   setTimer(delayMs: number, run: () => void): Timer {
-    return this.#clock.setTimer(delayMs / this.#speed, () => {
-      if (this.#isAlive()) run()
+    let isCancelled = false
+    const timer = this.#clock.setTimer(delayMs / this.#speed, () => {
+      this.#whenAwake(() => {
+        if (!isCancelled) run()
+      })
     })
+    return {
+      cancel: () => {
+        isCancelled = true
+        timer.cancel()
+      },
+    }
   }
 
   soon(run: () => void): void {
@@ -280,7 +315,7 @@ class ProcessClock implements Clock {
   sleep(delayMs: number, signal?: AbortSignal): Promise<boolean> {
     return new Promise((resolve) => {
       void this.#clock.sleep(delayMs / this.#speed, signal).then((slept) => {
-        if (this.#isAlive()) resolve(slept)
+        this.#whenAwake(() => resolve(slept))
       })
     })
   }
