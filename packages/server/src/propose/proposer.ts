@@ -9,6 +9,9 @@ import type { RequestIds } from './request-id.ts'
 /** Entries that may be committed and not applied yet; above it new proposals are refused. */
 const APPLY_BACKLOG_MAX = 5000
 
+/** Membership changes that may wait for each other. */
+const CONF_CHANGES_MAX = 64
+
 export interface ProposerOptions {
   readonly loop: RaftLoop
   readonly proposals: Proposals
@@ -24,6 +27,8 @@ export interface ProposerOptions {
 /** Puts requests into the log, and tells who proposed them what applying them gave. */
 export class Proposer {
   readonly #options: ProposerOptions
+  #lastConfChange: Promise<void> = Promise.resolve()
+  #confChanges = 0
 
   constructor(options: ProposerOptions) {
     this.#options = options
@@ -96,8 +101,29 @@ export class Proposer {
     })
   }
 
-  /** Proposes a membership change, whose `id` is given here. */
-  confChange<Result>(change: Omit<ConfChange, 'id'>): Promise<Result> {
+  /**
+   * Proposes a membership change, whose `id` is given here, once those before it are done: raft drops one that comes while
+   * another is under way, and its proposer would only see its time run out.
+   *
+   * @throws ApiError `tooManyRequests` (as a rejection) when too many wait
+   */
+  async confChange<Result>(change: Omit<ConfChange, 'id'>): Promise<Result> {
+    if (this.#confChanges >= CONF_CHANGES_MAX) throw new ApiError('tooManyRequests')
+    this.#confChanges++
+    const before = this.#lastConfChange
+    const result = before.then(() => this.#confChange<Result>(change))
+    this.#lastConfChange = result.then(
+      () => undefined,
+      () => undefined,
+    )
+    try {
+      return await result
+    } finally {
+      this.#confChanges--
+    }
+  }
+
+  #confChange<Result>(change: Omit<ConfChange, 'id'>): Promise<Result> {
     return this.#promise((waiter: Waiter<Result>) => {
       const { requestIds } = this.#options
       const requestId = requestIds.next()
