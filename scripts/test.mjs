@@ -65,15 +65,13 @@ const acrossPackages = join(root, 'tests')
 const files = workspaceFolders()
   .flatMap((folder) => testFilesIn(join(folder, 'dist')))
   .filter(wanted)
-// Tests across packages start servers of their own and share two cores: one file at a time.
+// Tests across packages start servers of their own and share two cores: one file at a time. Simulations start none.
+const isAlone = (file) => file.startsWith(acrossPackages) && !file.includes('simulation')
 const beside = await runFiles(
-  files.filter((file) => !file.startsWith(acrossPackages)),
+  files.filter((file) => !isAlone(file)),
   2,
 )
-const across = await runFiles(
-  files.filter((file) => file.startsWith(acrossPackages)),
-  1,
-)
+const across = await runFiles(files.filter(isAlone), 1)
 const passed = beside.passed + across.passed
 const failed = beside.failed + across.failed
 const skipped = beside.skipped + across.skipped
