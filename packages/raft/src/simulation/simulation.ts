@@ -11,6 +11,7 @@ import { SimNetwork } from './sim-network.ts'
 import { SimRandom } from './sim-random.ts'
 import { Truth, Violation } from './truth.ts'
 import {
+  type Focus,
   type Weather,
   calm,
   chooseFounders,
@@ -24,6 +25,8 @@ export interface SimulationOptions {
   /** How long things go wrong; `ROUNDS` unless told. */
   readonly rounds?: number | undefined
   readonly plant?: Plant | undefined
+  /** What most of it is about, instead of what the seed would choose. */
+  readonly focus?: Focus | undefined
   /** Is given each event. */
   readonly trace?: ((text: string) => void) | undefined
   /** Makes the store of a member instead of one in memory: members then write asynchronously. */
@@ -100,7 +103,8 @@ export class Simulation {
   #crashes = 0
   #majorities = 0
 
-  constructor({ seed, plant, trace, rounds = ROUNDS, openStore, checksPromises = true }: SimulationOptions) {
+  constructor(options: SimulationOptions) {
+    const { seed, plant, focus, trace, rounds = ROUNDS, openStore, checksPromises = true } = options
     const random = new SimRandom(seed)
     this.#seed = seed
     this.#roundsMax = rounds
@@ -109,11 +113,13 @@ export class Simulation {
     this.#random = random
     this.#openStore = openStore ?? ((_, chance) => new MemoryStore(chance, plant))
     this.#founders = chooseFounders(random)
-    this.#weather = chooseWeather(random, plant)
+    this.#weather = chooseWeather(random, focus)
     const chosen = chooseMemberOptions(random, plant)
     this.#options = openStore === undefined ? chosen : { ...chosen, asyncStorageWrites: true }
-    this.#reusesReadContexts = random.chance(40) || plant === 'readContextReused'
-    this.#network = new SimNetwork(chooseNetwork(random), random.fork(), (message) => this.#lost(message))
+    this.#reusesReadContexts = random.chance(40) || focus === 'reads'
+    this.#network = new SimNetwork(chooseNetwork(random, focus), random.fork(), (message) =>
+      this.#lost(message),
+    )
     this.#truth = new Truth({ founderCount: this.#founders.length, checksPromises })
     for (const id of this.#founders) this.#addMember(id)
   }

@@ -68,9 +68,12 @@ const weathers: readonly Weather[] = [
   readers,
 ]
 
-export function chooseWeather(random: SimRandom, plant: Plant | undefined): Weather {
+/** Reads above all: their contexts come again, and each answer to a heartbeat arrives twice. */
+export type Focus = 'reads'
+
+export function chooseWeather(random: SimRandom, focus: Focus | undefined): Weather {
   const weather = random.pick(weathers)
-  return plant === 'readContextReused' ? readers : weather
+  return focus === 'reads' ? readers : weather
 }
 
 export function chooseFounders(random: SimRandom): bigint[] {
@@ -95,13 +98,13 @@ export function chooseMemberOptions(random: SimRandom, plant: Plant | undefined)
   }
 }
 
-export function chooseNetwork(random: SimRandom): NetworkOptions {
+export function chooseNetwork(random: SimRandom, focus: Focus | undefined): NetworkOptions {
   return {
     lossPercent: random.pick([0, 2, 10, 30]),
     duplicatePercent: random.pick([0, 2, 20, 50]),
     delayMax: random.pick([1, 3, 8]),
     stragglerPercent: random.pick([0, 5]),
-    echoPercent: random.pick([0, 100]),
+    echoPercent: Math.max(random.pick([0, 100]), focus === 'reads' ? 100 : 0),
   }
 }
 
