@@ -22,7 +22,15 @@ import {
   show,
   simImporter,
 } from '@etcd-ts/testkit'
-import { RunningMember, askKv, checkStorage, configOf, observe, withoutGuesses } from './running-member.ts'
+import {
+  RunningMember,
+  askKv,
+  checkStorage,
+  consistentIndexOf,
+  configOf,
+  observe,
+  withoutGuesses,
+} from './running-member.ts'
 import { SimPeerNetwork } from './sim-peer-network.ts'
 
 const DATA_DIR = '/data'
@@ -87,6 +95,16 @@ class Node {
 
   get isUp(): boolean {
     return this.process?.isAlive === true
+  }
+
+  /** The index of the last entry that the member has applied. */
+  get appliedIndex(): number {
+    return statusOf(this).applied
+  }
+
+  /** The index of the last entry that its backend holds durably. */
+  get storedIndex(): number {
+    return this.process?.look((_, backend) => consistentIndexOf(backend)) ?? 0
   }
 }
 

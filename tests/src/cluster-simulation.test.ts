@@ -46,3 +46,23 @@ void test('the same seed gives the same history', async () => {
   const [first, second] = [await replayable(firstSeed), await replayable(firstSeed)]
   assert.deepEqual(second.journal, first.journal)
 })
+
+void test('a member knows after a loss of power, and alone, that what its backend holds was committed', async () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const simulation = new ClusterSimulation(seed, { members: 3, flags: ['--backend-batch-interval=20ms'] })
+    simulation.found()
+    await simulation.until('a cluster', () => simulation.isOne())
+    await simulation.write(20)
+    await simulation.pass(500)
+    const [node, ...others] = simulation.nodes
+    assert.ok(node !== undefined)
+    node.process?.die()
+    simulation.end(node, 'powerLoss')
+    const addresses = others.map(({ address }) => address)
+    simulation.network.partition([node.address], addresses)
+    simulation.start(node)
+    await simulation.until('a start', () => node.running !== undefined)
+    await simulation.pass(100)
+    assert.deepEqual([seed, node.appliedIndex], [seed, node.storedIndex])
+  }
+})

@@ -8,6 +8,7 @@ import {
   type KvAnswer,
   type KvCall,
   type KvObservation,
+  type SimBackendFile,
   type SimProcess,
   type TxnOperation,
   decodeResult,
@@ -201,12 +202,15 @@ function readLog(disk: Disk, dir: string): { lastIndex: number; snapshotIndex: n
 export function checkStorage(process: SimProcess, walDir: string): void {
   process.look((disk, backend) => {
     const { lastIndex, snapshotIndex } = readLog(disk, walDir)
-    const row = backend
-      .durableRows('meta')
-      .find(([key]) => Buffer.from(key).toString() === 'consistent_index')
-    const consistentIndex = row === undefined ? 0 : Number(Buffer.from(row[1]).readBigUInt64BE())
+    const consistentIndex = consistentIndexOf(backend)
     if (consistentIndex > lastIndex || consistentIndex < snapshotIndex) {
       throw new Error(`snapshot at ${snapshotIndex}, backend at ${consistentIndex}, log up to ${lastIndex}`)
     }
   })
+}
+
+/** The index of the last entry that the backend holds. */
+export function consistentIndexOf(backend: SimBackendFile): number {
+  const row = backend.durableRows('meta').find(([key]) => Buffer.from(key).toString() === 'consistent_index')
+  return row === undefined ? 0 : Number(Buffer.from(row[1]).readBigUInt64BE())
 }
