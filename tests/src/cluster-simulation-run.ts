@@ -616,7 +616,8 @@ export class ClusterSimulation {
     const learner = members.find(({ isLearner }) => isLearner)
     const change = random.weighted([
       [members.length < MEMBERS_MAX ? 3 : 0, 'add'],
-      [members.length > 2 ? 2 : 0, 'remove'],
+      // Of two, the one that stays may not know yet that it is alone when the other has gone.
+      [members.filter(({ isLearner }) => !isLearner).length > 2 ? 2 : 0, 'remove'],
       [learner !== undefined ? 4 : 0, 'promote'],
       [1, 'update'],
     ] as const)
