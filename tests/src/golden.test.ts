@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { type TestContext, suite, test } from 'node:test'
 import {
   findProgram,
   makeTempDir,
@@ -72,44 +72,47 @@ function selectCases(t: TestContext, golden: string): { cases: string; recorded:
   return { cases, recorded, count }
 }
 
-for (const [pair, programs] of Object.entries(pairs) as [Pair, (typeof pairs)[Pair]][]) {
-  const missing =
-    skipWithout(shared, 'the folder of recorded calls (ETCD_TS_SHARED)') ??
-    skipWithout(python, 'python3') ??
-    skipWithout(programs.etcd, 'real etcd') ??
-    skipWithout(programs.etcdctl, 'real etcdctl') ??
-    (wanted === '' && pair !== 'our etcdctl, our etcd' ? 'run with ETCD_TS_GOLDEN=all' : undefined)
+// The recorder waits for servers most of the time, so two pairs run side by side.
+void suite('recorded answers', { concurrency: 2 }, () => {
+  for (const [pair, programs] of Object.entries(pairs) as [Pair, (typeof pairs)[Pair]][]) {
+    const missing =
+      skipWithout(shared, 'the folder of recorded calls (ETCD_TS_SHARED)') ??
+      skipWithout(python, 'python3') ??
+      skipWithout(programs.etcd, 'real etcd') ??
+      skipWithout(programs.etcdctl, 'real etcdctl') ??
+      (wanted === '' && pair !== 'our etcdctl, our etcd' ? 'run with ETCD_TS_GOLDEN=all' : undefined)
 
-  void test(
-    `${pair}: the recorded answers of ${chosen.join(', ')}`,
-    { skip: missing ?? false, timeout: 900_000 },
-    async (t) => {
-      const golden = join(shared ?? '', 'golden')
-      const { cases, recorded, count } = selectCases(t, golden)
-      const out = makeTempDir(t, 'golden-ours')
-      const base = await reservePortBlock(t)
-      const { etcd, etcdctl } = programs as { etcd: string; etcdctl: string }
-      const target = { cases, out, 'port-base': String(base), etcd, etcdctl }
-      const flags = Object.entries(target).map(([flag, value]) => `--${flag}=${value}`)
-      const log = await runPython([join(golden, 'record.py'), ...flags])
-      const comparison = await runPython([join(golden, 'compare.py'), recorded, out, '--show', '100000'])
+    void test(
+      `${pair}: the recorded answers of ${chosen.join(', ')}`,
+      { skip: missing ?? false, timeout: 900_000 },
+      async (t) => {
+        const golden = join(shared ?? '', 'golden')
+        const { cases, recorded, count } = selectCases(t, golden)
+        const out = makeTempDir(t, 'golden-ours')
+        const base = await reservePortBlock(t)
+        const { etcd, etcdctl } = programs as { etcd: string; etcdctl: string }
+        const target = { cases, out, 'port-base': String(base), etcd, etcdctl }
+        const flags = Object.entries(target).map(([flag, value]) => `--${flag}=${value}`)
+        const log = await runPython([join(golden, 'record.py'), ...flags])
+        const comparison = await runPython([join(golden, 'compare.py'), recorded, out, '--show', '100000'])
 
-      const differing = new Map<string, string>()
-      for (const part of comparison.split(/^--- /m).slice(1)) {
-        const step = /^(\S+ step \d+)/.exec(part)?.[1]
-        if (step !== undefined) differing.set(step, part)
-      }
-      const excused = (step: string): boolean =>
-        expectedDifferences.some(
-          (difference) =>
-            (difference.pairs ?? [pair]).includes(pair) &&
-            difference.steps.some((name) => step === name || step.startsWith(`${name} step `)),
+        const differing = new Map<string, string>()
+        for (const part of comparison.split(/^--- /m).slice(1)) {
+          const step = /^(\S+ step \d+)/.exec(part)?.[1]
+          if (step !== undefined) differing.set(step, part)
+        }
+        const excused = (step: string): boolean =>
+          expectedDifferences.some(
+            (difference) =>
+              (difference.pairs ?? [pair]).includes(pair) &&
+              difference.steps.some((name) => step === name || step.startsWith(`${name} step `)),
+          )
+        const unexpected = [...differing].filter(([step]) => !excused(step))
+        t.diagnostic(
+          `${pair}: ${count - differing.size} of ${count} agree, ${differing.size - unexpected.length} differ as expected`,
         )
-      const unexpected = [...differing].filter(([step]) => !excused(step))
-      t.diagnostic(
-        `${pair}: ${count - differing.size} of ${count} agree, ${differing.size - unexpected.length} differ as expected`,
-      )
-      assert.equal(unexpected.length, 0, `${log}\n${unexpected.map(([, text]) => text).join('\n')}`)
-    },
-  )
-}
+        assert.equal(unexpected.length, 0, `${log}\n${unexpected.map(([, text]) => text).join('\n')}`)
+      },
+    )
+  }
+})
