@@ -199,6 +199,12 @@ export class Member {
           leadershipChanged: (leader, isLeader) => this.#leadershipChanged(leader, isLeader),
           isReachable: (id) => this.#transport.activeSinceMs(id) !== undefined,
           isOnlyVoter: () => this.#isOnlyVoter(),
+          handingOver: (to, stalledMs) =>
+            logger.warn('the disk of the log stands still; handing over leadership', {
+              'local-member-id': hexId(this.id),
+              'transferee-member-id': hexId(to),
+              stalled: `${stalledMs.toFixed(0)}ms`,
+            }),
           fatal: (error) => this.#fail(error),
         },
       },

@@ -273,7 +273,7 @@ async function useReceivedState(
   disk: Disk,
   logger: Logger,
 ): Promise<void> {
-  removeReceivedDatabases(disk, paths.snap, snapshotIndex)
+  removeReceivedDatabases(disk, paths.snap, (index) => index === snapshotIndex)
   const received = join(paths.snap, receivedDatabaseName(snapshotIndex))
   if (readConsistentIndex(backend).index >= snapshotIndex || !disk.exists(received)) return
   logger.info('finishing the installation of a received snapshot', {

@@ -15,7 +15,14 @@ export {
 } from './log-settings.ts'
 export type { Note, NoteField } from './notes.ts'
 export { parseServerArguments, type ServerArguments } from './server-arguments.ts'
-export type { DiscoveryConfig, ServerConfig, TlsConfig, TlsVersion, V2ProxyConfig } from './server-config.ts'
+export {
+  type DiscoveryConfig,
+  type ServerConfig,
+  type TlsConfig,
+  type TlsVersion,
+  type V2ProxyConfig,
+  noTls,
+} from './server-config.ts'
 export {
   isSecure,
   isUnix,

@@ -21,6 +21,21 @@ export interface TlsConfig {
   readonly skipClientSanVerification: boolean
 }
 
+/** A side without TLS. */
+export const noTls: TlsConfig = {
+  certFile: '',
+  keyFile: '',
+  clientCertFile: '',
+  clientKeyFile: '',
+  clientCertAuth: false,
+  trustedCaFile: '',
+  crlFile: '',
+  allowedCommonNames: [],
+  allowedHostnames: [],
+  auto: false,
+  skipClientSanVerification: false,
+}
+
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3'
 
 export interface DiscoveryConfig {

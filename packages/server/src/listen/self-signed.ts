@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { join } from 'node:path'
 import type { Clock, Disk, Random } from '@etcd-ts/platform'
-import type { EndpointUrl, ServerConfig, TlsConfig } from '../config/index.ts'
+import { type EndpointUrl, type ServerConfig, type TlsConfig, noTls } from '../config/index.ts'
 import type { Logger } from '../log/index.ts'
 import { certificatePem } from './x509.ts'
 
@@ -56,20 +56,6 @@ function selfSigned(
     logger.info('created a self-signed certificate', { 'cert-file': certFile, 'key-file': keyFile, hosts })
   }
   return { ...noTls, certFile, keyFile, auto: true }
-}
-
-const noTls: TlsConfig = {
-  certFile: '',
-  keyFile: '',
-  clientCertFile: '',
-  clientKeyFile: '',
-  clientCertAuth: false,
-  trustedCaFile: '',
-  crlFile: '',
-  allowedCommonNames: [],
-  allowedHostnames: [],
-  auto: false,
-  skipClientSanVerification: false,
 }
 
 function makePair(

@@ -8,7 +8,7 @@ import { type ConnectionOptions, type PeerCertificate, type TLSSocket, connect }
 import { systemClock, systemDisk, systemRandom } from '@etcd-ts/platform'
 import { MessageType } from '@etcd-ts/raft'
 import { ServerProcess, freeAfter, makeTempDir, realServer, reservePort, skipWithout } from '@etcd-ts/testkit'
-import { type ServerConfig, type TlsConfig, parseServerArguments, parseUrl } from '../config/index.ts'
+import { type ServerConfig, type TlsConfig, noTls, parseServerArguments, parseUrl } from '../config/index.ts'
 import { silentLogger } from '../log/index.ts'
 import { bootstrapMemberId, clusterIdOf } from '../membership/ids.ts'
 import { peerErrorText } from '../peer/dial-error.ts'
@@ -81,20 +81,6 @@ class Authority {
       isAuthority,
     })
   }
-}
-
-const noTls: TlsConfig = {
-  certFile: '',
-  keyFile: '',
-  clientCertFile: '',
-  clientKeyFile: '',
-  clientCertAuth: false,
-  trustedCaFile: '',
-  crlFile: '',
-  allowedCommonNames: [],
-  allowedHostnames: [],
-  auto: false,
-  skipClientSanVerification: false,
 }
 
 function configWith(peerTls: Partial<TlsConfig>, dataDir = 'unused'): ServerConfig {

@@ -31,6 +31,8 @@ export interface RaftLoopPorts {
   isReachable(id: bigint): boolean
   /** Whether this member is the only voter: there is nobody to wait for, so it need not wait for a timeout to lead. */
   isOnlyVoter(): boolean
+  /** The log has taken no sync for `stalledMs`: leadership goes to another member. */
+  handingOver(to: bigint, stalledMs: number): void
   /** Persistence failed or an invariant broke: the member must stop at once. */
   fatal(error: unknown): void
 }
@@ -331,17 +333,20 @@ export class RaftLoop {
    * clients wait for as long as its disk stands still.
    */
   #leaveStalledDisk(): void {
-    const { clock, electionTimeoutMs, memberId } = this.#options
+    const { clock, electionTimeoutMs, memberId, ports } = this.#options
     if (!this.#isLeader || this.#syncs === 0) return
     const nowMs = clock.monotonicMs()
-    if (nowMs - this.#syncProgressMs < electionTimeoutMs) return
+    const stalledMs = nowMs - this.#syncProgressMs
+    if (stalledMs < electionTimeoutMs) return
     this.#syncProgressMs = nowMs
     let best: { readonly id: bigint; readonly match: number } | undefined
     for (const [id, { match, isLearner, recentActive }] of this.#node.status().progress) {
       if (id === memberId || isLearner || !recentActive) continue
       if (best === undefined || match > best.match) best = { id, match }
     }
-    if (best !== undefined) this.#node.transferLeader(best.id)
+    if (best === undefined) return
+    ports.handingOver(best.id, stalledMs)
+    this.#node.transferLeader(best.id)
   }
 
   /**
@@ -363,17 +368,16 @@ export class RaftLoop {
       if (this.#stopped) return
       await ports.installSnapshot(snapshot)
       this.appliedIndex = snapshot.metadata.index
+      this.#installing = undefined
+      if (this.#stopped) return
+      reads.applied(this.appliedIndex)
+      const held = this.#heldAppends
+      this.#heldAppends = []
+      for (const later of held) this.#append(later)
+      this.#acknowledge(message.responses)
     } catch (error) {
       this.#fail(error)
-    } finally {
-      this.#installing = undefined
     }
-    if (this.#stopped) return
-    reads.applied(this.appliedIndex)
-    const held = this.#heldAppends
-    this.#heldAppends = []
-    for (const later of held) this.#append(later)
-    this.#acknowledge(message.responses)
   }
 
   #acknowledge(responses: readonly Message[]): void {

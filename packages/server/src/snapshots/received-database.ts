@@ -11,11 +11,15 @@ export function receivedDatabaseName(index: number): string {
   return `${index.toString(16).padStart(16, '0')}.snap.db`
 }
 
-/** Removes received states but the one of `keepIndex`, and what opening them left behind. */
-export function removeReceivedDatabases(disk: Disk, folder: string, keepIndex: number): void {
+/** Removes received states, and what opening them left behind. @param isWanted by the index of their snapshot */
+export function removeReceivedDatabases(
+  disk: Disk,
+  folder: string,
+  isWanted: (index: number) => boolean,
+): void {
   for (const name of disk.list(folder)) {
     const match = NAME.exec(name.replace(/-lock$/, ''))
-    if (match !== null && Number.parseInt(match[1] ?? '', 16) !== keepIndex) disk.unlink(join(folder, name))
+    if (match !== null && !isWanted(Number.parseInt(match[1] ?? '', 16))) disk.unlink(join(folder, name))
   }
 }
 

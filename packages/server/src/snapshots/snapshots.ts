@@ -7,7 +7,7 @@ import type { Applier } from '../apply/applier.ts'
 import type { Logger } from '../log/index.ts'
 import { hexId } from '../membership/ids.ts'
 import type { PeerTransport } from '../peer/transport.ts'
-import { receivedDatabaseName, writeDatabase } from './received-database.ts'
+import { receivedDatabaseName, removeReceivedDatabases, writeDatabase } from './received-database.ts'
 
 /** Followers that may be sent the state at one time. */
 const SENDING_MAX = 16
@@ -185,7 +185,7 @@ export class Snapshots {
 
   /** Makes the state of a received snapshot, which the log holds already, this member's. */
   async install(snapshot: Snapshot): Promise<void> {
-    const { folder, logger, wal, memberId, ports } = this.#options
+    const { folder, disk, logger, wal, memberId, ports } = this.#options
     const { index } = snapshot.metadata
     logger.info('applying snapshot', {
       'current-applied-index': ports.appliedIndex(),
@@ -194,6 +194,8 @@ export class Snapshots {
     await ports.replaceState(join(folder, receivedDatabaseName(index)), snapshot)
     this.#index = index
     wal.releaseTo(index)
+    // Raft may have taken none of those that came before.
+    removeReceivedDatabases(disk, folder, (other) => other > index)
     logger.info('applied snapshot', { 'local-member-id': hexId(memberId), 'snapshot-index': index })
   }
 }

@@ -18,8 +18,26 @@ export class Backoff {
     this.#fields = fields
   }
 
-  /** Waits, having said so. @param step what was tried */
-  async wait(step: string): Promise<void> {
+  /**
+   * Asks until there is an answer.
+   *
+   * @param step what is tried, for the log
+   * @param failed told of each error; throws it if it is no reason to ask again
+   */
+  async retried<T>(step: string, ask: () => Promise<T>, failed: (error: unknown) => void): Promise<T> {
+    for (;;) {
+      try {
+        const answer = await ask()
+        this.#retries = 0
+        return answer
+      } catch (error) {
+        failed(error)
+        await this.#wait(step)
+      }
+    }
+  }
+
+  async #wait(step: string): Promise<void> {
     this.#retries = Math.min(this.#retries + 1, EXPONENT_MAX)
     const pauseMs = 2 ** this.#retries * 1_000
     this.#logger.warn('retry connecting to discovery service', {
@@ -28,10 +46,5 @@ export class Backoff {
       backoff: formatDuration(pauseMs),
     })
     await this.#clock.sleep(pauseMs)
-  }
-
-  /** The service has answered: the next pause is a short one again. */
-  reset(): void {
-    this.#retries = 0
   }
 }

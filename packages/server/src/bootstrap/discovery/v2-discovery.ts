@@ -143,22 +143,15 @@ class V2Discovery {
     return size
   }
 
-  async #retried<T>(step: string, ask: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        const answer = await ask()
-        this.#backoff.reset()
-        return answer
-      } catch (error) {
-        if (!(error instanceof V2UnavailableError)) throw error
-        this.#search.logger.warn('failed to get from discovery server', {
-          ...this.#fields,
-          path: this.#token,
-          error: textOf(error),
-        })
-        await this.#backoff.wait(step)
-      }
-    }
+  #retried<T>(step: string, ask: () => Promise<T>): Promise<T> {
+    return this.#backoff.retried(step, ask, (error) => {
+      if (!(error instanceof V2UnavailableError)) throw error
+      this.#search.logger.warn('failed to get from discovery server', {
+        ...this.#fields,
+        path: this.#token,
+        error: textOf(error),
+      })
+    })
   }
 
   #announce(nodes: readonly V2Node[]): void {

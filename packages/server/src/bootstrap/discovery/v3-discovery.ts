@@ -146,21 +146,14 @@ class V3Discovery {
     return true
   }
 
-  async #retried<T>(step: string, ask: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        const answer = await ask()
-        this.#backoff.reset()
-        return answer
-      } catch (error) {
-        if (error instanceof DiscoveryError || error instanceof ConfigError) throw error
-        this.#search.logger.warn('failed to reach the discovery service', {
-          ...this.#fields,
-          step,
-          error: textOf(error),
-        })
-        await this.#backoff.wait(step)
-      }
-    }
+  #retried<T>(step: string, ask: () => Promise<T>): Promise<T> {
+    return this.#backoff.retried(step, ask, (error) => {
+      if (error instanceof DiscoveryError || error instanceof ConfigError) throw error
+      this.#search.logger.warn('failed to reach the discovery service', {
+        ...this.#fields,
+        step,
+        error: textOf(error),
+      })
+    })
   }
 }
