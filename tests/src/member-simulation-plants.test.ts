@@ -1,38 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Backend } from '@etcd-ts/backend'
-import type { SimFaults, SimIoCall } from '@etcd-ts/testkit'
+import type { SimIoCall } from '@etcd-ts/testkit'
 import { type Plant, Simulation } from './member-simulation-run.ts'
+import { lies, moved, puts } from './plants.ts'
 
 // The tester tested (part 3.6 of the catalogue): bugs are planted under a member, and the simulation must find each.
 
 const SEEDS_MAX = 50
-
-/** One call in `every` that `matches` lies. */
-function lies(matches: (call: SimIoCall) => boolean, every = 1): SimFaults {
-  let count = 0
-  return (call) => (matches(call) && count++ % every === 0 ? { lies: true } : undefined)
-}
-
-/** Lets `change` decide what is put into the backend instead of a row; undefined for nothing. */
-function puts(change: (bucket: string, key: string, value: Uint8Array) => Uint8Array | undefined): Plant {
-  return {
-    backend(backend: Backend) {
-      const put = backend.put.bind(backend)
-      backend.put = (bucket, key, value) => {
-        const changed = change(bucket, Buffer.from(key).toString('latin1'), value)
-        if (changed !== undefined) put(bucket, key, changed)
-      }
-    },
-  }
-}
-
-/** The consistent index, moved. */
-function moved(value: Uint8Array, by: number): Uint8Array {
-  const bytes = Buffer.from(value)
-  bytes.writeBigUInt64BE(BigInt(Math.max(0, Number(bytes.readBigUInt64BE()) + by)))
-  return bytes
-}
 
 const isSyncOf = (path: RegExp) => (call: SimIoCall) => call.operation === 'datasync' && path.test(call.path)
 
