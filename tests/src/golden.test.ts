@@ -72,8 +72,8 @@ function selectCases(t: TestContext, golden: string): { cases: string; recorded:
   return { cases, recorded, count }
 }
 
-// The recorder waits for servers most of the time, so two pairs run side by side.
-void suite('recorded answers', { concurrency: 2 }, () => {
+// The recorder waits for servers most of the time, so all pairs run side by side.
+void suite('recorded answers', { concurrency: 3 }, () => {
   for (const [pair, programs] of Object.entries(pairs) as [Pair, (typeof pairs)[Pair]][]) {
     const missing =
       skipWithout(shared, 'the folder of recorded calls (ETCD_TS_SHARED)') ??
